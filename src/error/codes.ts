@@ -1,0 +1,55 @@
+/**
+ * Who has to act on an error. It picks the exit code: `job` is the CI job's own fault and is not retried, `site` is
+ * the machine's or the administrator's and is retried by the runner, `driver` is a bug of ours.
+ */
+export type Blame = "job" | "site" | "driver";
+
+/** Every error code, with its blame and what it means. A code is stable: sites search their logs for it. */
+export const errorCodes = {
+  usage: { blame: "site", means: "The program was called with arguments that it does not know." },
+  internal: { blame: "driver", means: "A defect of this program." },
+  interrupted: {
+    blame: "site",
+    means: "The runner ended this stage with a signal: cancelled, timed out or shut down.",
+  },
+  config_invalid: { blame: "site", means: "The configuration file has mistakes; no job runs with it." },
+  config_unreadable: {
+    blame: "site",
+    means: "The configuration file cannot be read, or others than its owner can write it.",
+  },
+  runner_contract: {
+    blame: "site",
+    means: "GitLab Runner did not hand over what its custom executor contract promises.",
+  },
+  state_missing: { blame: "site", means: "A stage ran without the state that the config stage hands on." },
+  job_response_invalid: { blame: "site", means: "The job response file is missing, too large, truncated or not JSON." },
+  account_unknown: { blame: "site", means: "The system does not know the account, or its entry cannot be used." },
+  builds_dir_invalid: { blame: "job", means: "The job asked for a builds directory that cannot be used." },
+  directory_unsafe: { blame: "site", means: "A directory belongs to somebody else, or others could change it." },
+  directory_failed: { blame: "site", means: "A directory or file of the job could not be made." },
+  disk_full: { blame: "site", means: "The file system or the user's quota is full." },
+  shell_failed: { blame: "site", means: "Bash could not be started." },
+  script_failed: { blame: "job", means: "The script ended with a code other than zero." },
+  script_lost: { blame: "site", means: "The script ended without leaving its exit status." },
+  image_missing: { blame: "job", means: "The runner accepts container jobs only, and the job names no image." },
+  image_name_invalid: { blame: "job", means: "The image name is not one." },
+  image_refused: { blame: "job", means: "The administrator's image_allowlist does not allow the image." },
+  image_options_invalid: { blame: "job", means: "The image's entrypoint, user or platform cannot be used." },
+  pull_policy_refused: {
+    blame: "job",
+    means: "The administrator does not allow the pull policy that the job asks for.",
+  },
+  image_not_found: { blame: "job", means: "The registry does not know the image, or does not let the job have it." },
+  image_pull_failed: { blame: "site", means: "The image could not be pulled for a reason that is not the job's." },
+  image_archive_failed: { blame: "site", means: "The pulled image could not be archived." },
+  volume_invalid: { blame: "job", means: "A volume variable of the job cannot be used." },
+  registry_auth_invalid: { blame: "job", means: "The registry credentials that the job gave cannot be used." },
+  prep_script_failed: { blame: "site", means: "The administrator's prep_script failed." },
+  podman_missing: { blame: "site", means: "Podman was not found, or cannot be started." },
+  podman_failed: { blame: "site", means: "Podman failed before the job's script ran." },
+  container_left: { blame: "site", means: "A container of the job could not be removed." },
+  process_left: { blame: "site", means: "A process of the job could not be ended." },
+  pipeline_invalid: { blame: "job", means: "The pipeline file cannot be understood." },
+} as const satisfies Record<string, { blame: Blame; means: string }>;
+
+export type ErrorCode = keyof typeof errorCodes;

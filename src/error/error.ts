@@ -1,0 +1,27 @@
+import { type Blame, type ErrorCode, errorCodes } from "./codes.ts";
+
+/**
+ * The one error that a user or an administrator may see. The message says what failed and on what; the hint says what
+ * to do. Neither may hold a secret. Anything else that is thrown is a defect and is reported as `internal`.
+ */
+export class JacamarError extends Error {
+  override readonly name = "JacamarError";
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+
+  get blame(): Blame {
+    return errorCodes[this.code].blame;
+  }
+}
+
+/** The `code` of an error of Node's own (`ENOENT`, `EACCES`, …), or undefined for anything else. */
+export function systemErrorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
