@@ -1,0 +1,81 @@
+import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { build } from "esbuild";
+
+/**
+ * Makes what ships: one bundle, `dist/jacamar.cjs`, and the launcher `dist/jacamar`. Each file is replaced at once, so a
+ * job that starts during a build gets the old program or the new one, whole.
+ *
+ * `--entry FILE` and `--outdir DIRECTORY` are for trying this script.
+ */
+const { values } = parseArgs({ options: { entry: { type: "string" }, outdir: { type: "string" } } });
+const checkout = join(import.meta.dirname, "..");
+const entry = values.entry ?? join(checkout, "src/main.ts");
+const outdir = values.outdir ?? join(checkout, "dist");
+
+const result = await build({
+  entryPoints: [entry],
+  outfile: join(outdir, "jacamar.cjs"),
+  write: false,
+  bundle: true,
+  // A CommonJS bundle starts faster than a module, and a smaller file is read faster. Names stay: a stack must be readable.
+  format: "cjs",
+  platform: "node",
+  target: "node26",
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: "none",
+  metafile: true,
+  logLevel: "warning",
+  // Neither has a value in such a bundle: what would break only when it ships must break here.
+  logOverride: { "empty-import-meta": "error", "unsupported-dynamic-import": "error" },
+});
+
+mkdirSync(outdir, { recursive: true });
+for (const file of result.outputFiles) replace(file.path, file.contents);
+replace(join(outdir, "meta.json"), JSON.stringify(result.metafile));
+replace(join(outdir, "jacamar"), launcher(), 0o755);
+
+const [bundle] = result.outputFiles;
+console.log(`${basename(bundle?.path ?? "")}: ${Math.round((bundle?.contents.length ?? 0) / 1024)} kB`);
+
+function replace(path: string, contents: string | Uint8Array, mode = 0o644): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  writeFileSync(temporary, contents);
+  chmodSync(temporary, mode); // whatever the umask: another user is to run it
+  renameSync(temporary, path);
+}
+
+/** The shell script that finds Node.js and starts the bundle with it. `sh` alone is started: this happens on each call. */
+function launcher(): string {
+  return `#!/bin/sh
+# Starts jacamar.cjs with the Node.js beside it, else that of the checkout, else one on PATH that is new enough.
+
+# They would run code of others in this program, or change how it behaves. Certificates (NODE_EXTRA_CA_CERTS,
+# SSL_CERT_FILE) and proxies are the site's to set.
+unset NODE_OPTIONS NODE_PATH NODE_COMPILE_CACHE NODE_REDIRECT_WARNINGS NODE_REPL_EXTERNAL_MODULE NODE_V8_COVERAGE \\
+  NODE_TLS_REJECT_UNAUTHORIZED NODE_ICU_DATA NODE_DEBUG NODE_DEBUG_NATIVE NODE_PENDING_DEPRECATION NODE_CHANNEL_FD \\
+  NODE_CHANNEL_SERIALIZATION_MODE NODE_UNIQUE_ID NODE_TEST_CONTEXT UV_USE_IO_URING OPENSSL_CONF OPENSSL_MODULES OPENSSL_ENGINES
+
+self=$0
+case $self in */*) ;; *) self=./$self ;; esac
+while [ -h "$self" ]; do
+  link=$(readlink -- "$self")
+  case $link in /*) self=$link ;; *) self=\${self%/*}/$link ;; esac
+done
+here=\${self%/*}
+
+if [ -x "$here/node" ]; then
+  node=$here/node
+elif [ -x "$here/../node_modules/node/bin/node" ]; then
+  node=$here/../node_modules/node/bin/node
+else
+  node=$(command -v node) && major=$("$node" --version) && major=\${major#v} && [ "\${major%%.*}" -ge 26 ] || {
+    echo "jacamar: Node.js 26 or newer was found neither in $here nor on PATH" >&2
+    exit "\${SYSTEM_FAILURE_EXIT_CODE:-1}"
+  }
+fi
+exec "$node" --disable-warning=ExperimentalWarning "$here/jacamar.cjs" "$@"
+`;
+}

@@ -1,0 +1,26 @@
+// Writes docs/configuration.md and docs/jacamar.schema.json from the schema. With --check it only says what is out of date.
+import { readFileSync, writeFileSync } from "node:fs";
+import { configurationJsonSchema } from "../src/config/json-schema.ts";
+import { configurationReference } from "../src/config/reference.ts";
+
+const pages = {
+  "configuration.md": configurationReference(),
+  "jacamar.schema.json": `${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`,
+};
+
+for (const [name, text] of Object.entries(pages)) {
+  const url = new URL(`../docs/${name}`, import.meta.url);
+  if (!process.argv.includes("--check")) writeFileSync(url, text);
+  else if (read(url) !== text) {
+    console.error(`docs/${name} is out of date: run npm run docs`);
+    process.exitCode = 1;
+  }
+}
+
+function read(url: URL): string | undefined {
+  try {
+    return readFileSync(url, "utf8");
+  } catch {
+    return undefined;
+  }
+}

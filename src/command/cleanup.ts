@@ -1,0 +1,117 @@
+import { existsSync } from "node:fs";
+import type { JobLog } from "../log/job-log.ts";
+import { JacamarError } from "../error/error.ts";
+import { requireJobResponse } from "../gitlab/contract.ts";
+import { type Job, readJob } from "../gitlab/job.ts";
+import { succeeded } from "../podman/client.ts";
+import { removeContainers } from "../podman/containers.ts";
+import { jobKey, openPodman } from "../podman/open.ts";
+import { makeRuntimeDirectory } from "../podman/surroundings.ts";
+import { endJobProcesses } from "../process/job-processes.ts";
+import { readLoginEnvironment } from "../process/login-environment.ts";
+import { removeTree } from "../workspace/directories.ts";
+import { cleanBash, shellProfile } from "./clean-bash.ts";
+import { bashEnvironment } from "../mechanism/bash.ts";
+import { planImages } from "../mechanism/podman/image-plan.ts";
+import type { StageContext } from "./context.ts";
+import { readPrepared } from "./prepared.ts";
+import { type JobState, unpackState } from "./state.ts";
+
+/**
+ * The cleanup stage: ends what is left of the job and removes its files. It needs nothing of the earlier stages but the
+ * state; it may come without it, before them, twice, or beside a run stage that is still being ended
+ * (facts/gitlab-runner.md, traps 7, 11 and 29).
+ *
+ * Does all that it can, then throws the first thing that could not be done.
+ */
+export async function runCleanup(context: StageContext, log: JobLog): Promise<void> {
+  const state = unpackState(context.environment);
+  // The config stage makes nothing, so when it failed there is nothing to do.
+  if (!state || context.contract.jobResponseFile === undefined || !existsSync(context.contract.jobResponseFile)) return;
+  const job = readJob(requireJobResponse(context.contract));
+  const failures: unknown[] = [];
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  const containers = usesContainers(state, job);
+  if (containers) await attempt(() => cleanContainers(context, state, job, log));
+  let ended = 0;
+  await attempt(async () => {
+    ended = await endProcesses(context, state, job, log);
+  });
+  // A Podman client that has just been killed may have made a container after the first look.
+  if (containers && ended > 0) await attempt(() => cleanContainers(context, state, job, log));
+  await attempt(() => removeFiles(context, state));
+  if (failures.length > 0) throw failures[0];
+}
+
+async function cleanContainers(context: StageContext, state: JobState, job: Job, log: JobLog): Promise<void> {
+  // Without a private directory no Podman command of this job has run.
+  if (!existsSync(state.workspace.privateDir)) return;
+  const podman = await openPodmanAgain(context, state);
+  const removed = await removeContainers(podman, jobKey(job), state.config.general.podman.disable_container_removal);
+  if (removed > 0) log.say(`Removed ${removed} container(s) that the job had left`);
+}
+
+/** What is left now had its time: the grace is short. */
+const longestGraceSeconds = 5;
+
+async function endProcesses(context: StageContext, state: JobState, job: Job, log: JobLog): Promise<number> {
+  const marks = { uid: context.account.uid, scriptsDir: state.workspace.scriptsDir, token: job.token, sessions: [] };
+  const graceSeconds = Math.min(longestGraceSeconds, state.config.general.kill_timeout);
+  const { found, left } = await endJobProcesses(marks, graceSeconds);
+  if (left.length > 0) {
+    throw new JacamarError("process_left", `Processes of the job could not be ended: ${left.join(", ")}`);
+  }
+  if (found > 0) log.say(`Ended ${found} process(es) that the job had left`);
+  return found;
+}
+
+/** A job that is refused has never reached Podman. */
+function usesContainers(state: JobState, job: Job): boolean {
+  try {
+    return planImages(job, state.config, undefined).user !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+async function removeFiles(context: StageContext, state: JobState): Promise<void> {
+  const { workspace, config } = state;
+  const kept = config.general.retain_logs;
+  const paths = [`${workspace.projectDir}.tmp`, workspace.privateDir, ...(kept ? [] : [workspace.scriptsDir])];
+  if (kept) paths.push(`${workspace.scriptsDir}/auth.json`, `${workspace.scriptsDir}/registry-auth.json`);
+  for (const path of paths) {
+    if (removeTree(path) === undefined) continue;
+    // Files that another user of a container has made belong to a subordinate id, which only Podman can act for.
+    if (config.general.run_mechanism === "podman") {
+      const podman = await openPodmanAgain(context, state);
+      const removed = await podman.ask(["unshare", "rm", "-rf", "--", path], { timeoutSeconds: 300 });
+      if (succeeded(removed.ending)) continue;
+    }
+    const left = removeTree(path);
+    if (left) {
+      throw new JacamarError("directory_failed", `Cannot remove "${path}": ${left.message}`, {
+        hint: "Remove it by hand: it holds files of a CI job.",
+      });
+    }
+  }
+}
+
+async function openPodmanAgain(context: StageContext, state: JobState) {
+  const { config, workspace } = state;
+  const prepared = readPrepared(workspace);
+  if (prepared) return openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory);
+  const { shellPath, beginning } = cleanBash(config, context.account);
+  const command = {
+    argv: bashEnvironment(shellPath, shellProfile(context.variables)),
+    environment: beginning,
+    workingDirectory: workspace.base,
+  };
+  const login = await readLoginEnvironment(command, context.stop);
+  return openPodman(config, workspace, login, makeRuntimeDirectory(context.account, workspace.base));
+}

@@ -1,0 +1,32 @@
+import type { Account } from "../account/account.ts";
+import { currentAccount } from "../account/account.ts";
+import { JacamarError } from "../error/error.ts";
+import { readContract, type RunnerContract } from "../gitlab/contract.ts";
+import { UserVariables } from "../gitlab/variables.ts";
+
+/** What every stage has in hand. */
+export interface StageContext {
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
+  readonly contract: RunnerContract;
+  readonly variables: UserVariables;
+  readonly account: Account;
+  /** Fires when the runner wants the stage to end. */
+  readonly stop: AbortSignal;
+}
+
+/** Reads what the runner hands to a stage. Throws `runner_contract` or `account_unknown`. */
+export function openContext(environment: Readonly<NodeJS.ProcessEnv>, stop: AbortSignal): StageContext {
+  const account = currentAccount();
+  if (account.uid === 0) {
+    throw new JacamarError("account_unknown", "Jobs never run as root", {
+      hint: "Let GitLab Runner call this program as an ordinary account.",
+    });
+  }
+  return { environment, contract: readContract(environment), variables: new UserVariables(environment), account, stop };
+}
+
+/** Throws `interrupted` when the runner wants the stage to end. */
+export function throwIfStopped(stop: AbortSignal): void {
+  if (stop.aborted)
+    throw new JacamarError("interrupted", "GitLab Runner ended this stage (cancelled, timed out or shut down)");
+}

@@ -1,0 +1,254 @@
+import { accessSync, constants, statSync } from "node:fs";
+import type { Config } from "../config/schema.ts";
+import { JacamarError } from "../error/error.ts";
+import { requireJobResponse } from "../gitlab/contract.ts";
+import { type Job, readJob } from "../gitlab/job.ts";
+import type { JobLog } from "../log/job-log.ts";
+import { writeWhole } from "../log/output.ts";
+import { bashEnvironment, bashProgram } from "../mechanism/bash.ts";
+import { type Allowed, type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
+import { joinRegistryAuth } from "../mechanism/podman/registry-auth.ts";
+import { invalidVolume } from "../mechanism/podman/volumes.ts";
+import { type ArchiveFormat, archiveImage } from "../podman/archive.ts";
+import type { PodmanClient } from "../podman/client.ts";
+import { hasBash, provideImage } from "../podman/images.ts";
+import { openPodman, podmanTemporaryDirectory } from "../podman/open.ts";
+import { makeRuntimeDirectory } from "../podman/surroundings.ts";
+import { shellExitCode } from "../process/command.ts";
+import { follow } from "../process/follow.ts";
+import { killGroup } from "../process/capture.ts";
+import { readLoginEnvironment } from "../process/login-environment.ts";
+import { takePipes } from "../process/pipes.ts";
+import { makeDirectory, removeTree } from "../workspace/directories.ts";
+import { writeNew } from "../workspace/script-files.ts";
+import type { Workspace } from "../workspace/layout.ts";
+import { cleanBash, shellProfile } from "./clean-bash.ts";
+import { type StageContext, throwIfStopped } from "./context.ts";
+import { directoryRules, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import { type Prepared, type PreparedImage, writePrepared } from "./prepared.ts";
+import { userVolumes } from "./user-volumes.ts";
+import { type JobState, requireState } from "./state.ts";
+import { constants as systemConstants } from "node:os";
+
+/**
+ * The prepare stage: makes the job's directories, and when the job runs in a container checks all that it asks for, runs
+ * the administrator's `prep_script`, brings the images and archives them. The runner calls it up to three times.
+ */
+export async function runPrepare(context: StageContext, log: JobLog): Promise<void> {
+  const state = requireState(context.environment);
+  const job = readJob(requireJobResponse(context.contract));
+  const { config } = state;
+  if (config.general.job_message !== undefined) log.say(config.general.job_message);
+
+  const images = planImages(job, config, await allowlist(config));
+  if (images.user) checkVolumeSources(context, state);
+  makeJobDirectories(context, state);
+  throwIfStopped(context.stop);
+  if (job.serviceNames.length > 0) {
+    log.say(`WARNING: services are not supported by this runner, and are not started: ${job.serviceNames.join(", ")}`);
+  }
+  if (images.user) await prepareContainers({ context, state, job, images, log });
+}
+
+/** The administrator's list, compiled only when there is one: its engine takes time to load. */
+async function allowlist(config: Config): Promise<Allowed | undefined> {
+  const sources = config.general.podman.image_allowlist;
+  if (sources === undefined || config.general.run_mechanism !== "podman") return undefined;
+  const { compilePattern, matchesAny } = await import("../config/patterns.ts");
+  const patterns = sources.map((source) => compilePattern(source));
+  return (spellings) => matchesAny(patterns, spellings);
+}
+
+function makeJobDirectories({ account }: StageContext, { config, workspace }: JobState): void {
+  // What an earlier attempt at the same job left; nothing of any other job.
+  for (const path of [workspace.scriptsDir, workspace.privateDir]) {
+    const left = removeTree(path);
+    if (left) throw new JacamarError("directory_failed", `Cannot remove what an earlier attempt left: ${left.message}`);
+  }
+  const rules = directoryRules(config, account);
+  makeDirectory(workspace.buildsBase, workspace.buildsDir, rules);
+  for (const path of [
+    workspace.projectCacheDir,
+    workspace.scriptsDir,
+    pipesDirectory(workspace),
+    podmanTemporaryDirectory(workspace),
+  ]) {
+    makeDirectory(workspace.base, path, rules);
+  }
+}
+
+/** Throws `volume_invalid` for a volume whose source is not there; Podman's own message names neither variable nor reason. */
+function checkVolumeSources(context: StageContext, state: JobState): void {
+  for (const { name, volume } of userVolumes(context, state)) {
+    const source = statSync(volume.source, { throwIfNoEntry: false });
+    if (source === undefined) throw invalidVolume(name, `its source "${volume.source}" does not exist`);
+  }
+}
+
+interface Preparation {
+  readonly context: StageContext;
+  readonly state: JobState;
+  readonly job: Job;
+  readonly images: JobImages;
+  readonly log: JobLog;
+}
+
+async function prepareContainers({ context, state, job, images, log }: Preparation): Promise<void> {
+  const { config, workspace } = state;
+  const { shellPath, beginning } = cleanBash(config, context.account);
+  const profile = shellProfile(context.variables);
+  checkForVolumes(workspace);
+  const authFile = writeAuthFile(context, job, workspace);
+  const bash = (argv: readonly [string, ...string[]]) => ({
+    argv,
+    environment: beginning,
+    workingDirectory: workspace.base,
+  });
+  const { prep_script: prepScript, archive_format: format } = config.general.podman;
+  if (prepScript !== undefined) {
+    await runPrepScript(bash(bashProgram(shellPath, profile, prepScript)), prepScript, context, workspace);
+  }
+  const login = await readLoginEnvironment(bash(bashEnvironment(shellPath, profile)), context.stop);
+  const runtimeDirectory = makeRuntimeDirectory(context.account, workspace.base);
+  const podman = openPodman(config, workspace, login, runtimeDirectory);
+  throwIfStopped(context.stop);
+
+  const bring = async (plan: ImagePlan): Promise<PreparedImage> => {
+    const prepared = await prepareImage(plan, podman, authFile, { context, workspace, log });
+    throwIfStopped(context.stop);
+    return prepared;
+  };
+  const userImage = images.user && (await bring(images.user));
+  const runnerImage = images.runner && (await bring(images.runner));
+  const archive = userImage && (await archiveUserImage(userImage, format, podman, { context, workspace, log }));
+  const prepared: Prepared = {
+    environment: { ...login },
+    runtimeDirectory,
+    ...(userImage ? { userImage: { ...userImage, ...(archive === undefined ? {} : { archive }) } } : {}),
+    ...(runnerImage ? { runnerImage } : {}),
+  };
+  writePrepared(workspace, prepared);
+}
+
+/** A volume's paths are separated by colons, so a directory with one cannot be a volume. */
+function checkForVolumes(workspace: Workspace): void {
+  for (const path of [workspace.buildsDir, workspace.projectCacheDir, workspace.scriptsDir]) {
+    if (path.includes(":")) {
+      throw new JacamarError(
+        "directory_unsafe",
+        `The directory "${path}" has a colon in its name, so no container can see it`,
+        {
+          hint: "Choose another data_dir.",
+        },
+      );
+    }
+  }
+}
+
+/** Writes the credentials that Podman is given, and returns the file's path. Throws `registry_auth_invalid`. */
+function writeAuthFile(context: StageContext, job: Job, workspace: Workspace): string {
+  const { path, content } = registryAuthFile(context.variables, job, workspace);
+  if (content === undefined) {
+    try {
+      accessSync(path, constants.R_OK);
+    } catch {
+      throw new JacamarError(
+        "registry_auth_invalid",
+        `The file "${path}" that REGISTRY_AUTH_FILE names cannot be read`,
+        {
+          hint: "Use a CI variable of type file, or give the path of a file that is there before the job.",
+        },
+      );
+    }
+    return path;
+  }
+  const text =
+    content.kind === "given"
+      ? content.text
+      : JSON.stringify(joinRegistryAuth(job, context.variables.get("DOCKER_AUTH_CONFIG")));
+  writeNew(path, text, 0o600);
+  return path;
+}
+
+interface Surroundings {
+  readonly context: StageContext;
+  readonly workspace: Workspace;
+  readonly log: JobLog;
+}
+
+const jobLogSinks = {
+  stdout: (chunk: Uint8Array) => void writeWhole(1, chunk),
+  stderr: (chunk: Uint8Array) => void writeWhole(1, chunk),
+};
+
+async function runPrepScript(
+  command: Parameters<typeof follow>[0],
+  name: string,
+  context: StageContext,
+  workspace: Workspace,
+): Promise<void> {
+  const script = await follow(command, await takePipes(pipesDirectory(workspace)), jobLogSinks);
+  const kill = () => killGroup(script.pid, "SIGKILL");
+  context.stop.addEventListener("abort", kill, { once: true });
+  const ending = await script.ended;
+  context.stop.removeEventListener("abort", kill);
+  throwIfStopped(context.stop);
+  const code = shellExitCode(ending, systemConstants.signals);
+  if (code === 0) return;
+  throw new JacamarError(
+    "prep_script_failed",
+    `The administrator's prep_script "${name}" ended with exit code ${code}`,
+    {
+      hint: "Its output stands above. Show it to the administrators.",
+    },
+  );
+}
+
+async function prepareImage(
+  plan: ImagePlan,
+  podman: PodmanClient,
+  authFile: string,
+  { context, workspace, log }: Surroundings,
+): Promise<PreparedImage> {
+  const what = plan.role === "user" ? "image" : "runner image";
+  log.say(`Using Podman with ${what} ${plan.name} (pull policy ${plan.pullPolicies.join(", ")})`);
+  const { image, origin } = await provideImage(plan, {
+    podman,
+    authFile,
+    say: (line) => log.say(line),
+    progress: jobLogSinks,
+    takePipes: () => takePipes(pipesDirectory(workspace)),
+    stop: context.stop,
+  });
+  throwIfStopped(context.stop);
+  const where = origin === "pulled" ? "pulled" : "found on this machine";
+  const digest = image.digest === "" ? "" : `, digest ${image.digest}`;
+  log.say(`The ${what} is ${where}: id ${image.id.slice(0, 12)}${digest}, ${megabytes(image.bytes)}`);
+  const bash = plan.entrypoint !== undefined || (await hasBash(image, podman));
+  if (!bash) log.say(`The ${what} has no /bin/bash: its scripts run with /bin/sh`);
+  if (plan.role === "user" && image.user !== "" && plan.user === undefined) {
+    log.say(
+      `The image is made for its user "${image.user}"; in this job it runs as root of the container, which is you outside`,
+    );
+  }
+  return { id: image.id, hasBash: bash, user: image.user };
+}
+
+async function archiveUserImage(
+  image: PreparedImage,
+  format: ArchiveFormat | "none" | undefined,
+  podman: PodmanClient,
+  { context, workspace, log }: Surroundings,
+): Promise<string | undefined> {
+  // Unset, the best for the deployment: on the runner's own node the store is at hand.
+  if (format === undefined || format === "none") return undefined;
+  const path = `${workspace.privateDir}/image-${image.id.slice(0, 12)}`;
+  const archive = await archiveImage(image.id, format, path, podman, context.stop);
+  throwIfStopped(context.stop);
+  log.say(`The image is archived as ${archive}`);
+  return archive;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,178 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { JacamarError, systemErrorCode } from "../error/error.ts";
+import type { Outcome } from "../executor/outcome.ts";
+import { runBash, runContainer, type RunTools } from "../executor/shell.ts";
+import { requireJobResponse } from "../gitlab/contract.ts";
+import { ExitCodeFile } from "../gitlab/exit-code-file.ts";
+import { type Job, readJob } from "../gitlab/job.ts";
+import { type Stage, toStage } from "../gitlab/stage.ts";
+import { bashScript } from "../mechanism/bash.ts";
+import { containerLabels, containerName, runArguments } from "../mechanism/podman/command.ts";
+import {
+  bashEntrypoint,
+  imageOfStage,
+  type ImagePlan,
+  planImages,
+  shEntrypoint,
+} from "../mechanism/podman/image-plan.ts";
+import { containerWrapper, generatedScriptOf } from "../mechanism/podman/wrapper.ts";
+import { jobKey, openPodman } from "../podman/open.ts";
+import { selinuxLabels } from "../podman/selinux.ts";
+import { takePipes } from "../process/pipes.ts";
+import { makeDirectory } from "../workspace/directories.ts";
+import { remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
+import { type StageContext, throwIfStopped } from "./context.ts";
+import { directoryRules, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import { type Prepared, readPrepared } from "./prepared.ts";
+import { cleanBash, shellProfile } from "./clean-bash.ts";
+import { type JobState, requireState } from "./state.ts";
+import { userVolumes } from "./user-volumes.ts";
+
+/**
+ * A run stage: runs one script that the runner generated, on the host or in a container.
+ *
+ * @param scriptFile the runner's script.
+ * Throws `script_failed` when the script failed, after its exit code was left for the runner; `script_lost` when nobody
+ * knows how it ended; `interrupted` when the runner ended the stage.
+ */
+export async function runScript(context: StageContext, scriptFile: string, stageName: string): Promise<void> {
+  const exitCodeFile = new ExitCodeFile(context.contract.buildExitCodeFile);
+  const state = requireState(context.environment);
+  const job = readJob(requireJobResponse(context.contract));
+  const stage = toStage(stageName);
+  const content = readScript(scriptFile);
+  const { workspace, config } = state;
+  const rules = directoryRules(config, context.account);
+  makeDirectory(workspace.base, workspace.scriptsDir, rules);
+  makeDirectory(workspace.base, pipesDirectory(workspace), rules);
+  throwIfStopped(context.stop);
+
+  const image = imageOfStage(planImages(job, config, undefined), stage);
+  const script = `${workspace.scriptsDir}/${stage.fileName}.bash`;
+  remove(statusFileOf(script));
+  const tools: RunTools = {
+    script,
+    pipes: await takePipes(pipesDirectory(workspace)),
+    stop: context.stop,
+    killTimeoutSeconds: config.general.kill_timeout,
+  };
+  const outcome = image
+    ? await runInContainer({ context, state, job, stage, image, content, tools })
+    : await runOnHost({ context, state, job, content, tools });
+  report(outcome, stage, exitCodeFile);
+}
+
+interface HostRun {
+  readonly context: StageContext;
+  readonly state: JobState;
+  readonly job: Job;
+  readonly content: Uint8Array;
+  readonly tools: RunTools;
+}
+
+function runOnHost({ context, state, job, content, tools }: HostRun): Promise<Outcome> {
+  const { account } = context;
+  const { shellPath, beginning } = cleanBash(state.config, account);
+  writeNew(tools.script, content, 0o700);
+  return runBash(
+    {
+      argv: bashScript(shellPath, shellProfile(context.variables), tools.script),
+      environment: beginning,
+      workingDirectory: state.workspace.base,
+    },
+    { uid: account.uid, scriptsDir: state.workspace.scriptsDir, token: job.token },
+    tools,
+  );
+}
+
+interface ContainerRun extends HostRun {
+  readonly stage: Stage;
+  readonly image: ImagePlan;
+}
+
+async function runInContainer({ context, state, job, stage, image, content, tools }: ContainerRun): Promise<Outcome> {
+  const { config, workspace } = state;
+  const { podman } = config.general;
+  const prepared = requirePrepared(readPrepared(workspace), image);
+  const key = jobKey(job);
+  const labelled = `${workspace.privateDir}/selinux-labelled`;
+  const spec = {
+    name: containerName(key, stage.fileName, randomBytes(3).toString("hex")),
+    labels: containerLabels(key, stage.fileName),
+    workspace,
+    authFile: registryAuthFile(context.variables, job, workspace).path,
+    entrypoint: image.entrypoint ?? (prepared.image.hasBash ? bashEntrypoint : shEntrypoint),
+    removeAfterwards: !podman.disable_container_removal,
+    tty: podman.tty,
+    selinux: selinuxLabels(podman.selinux_labels, existsSync("/sys/fs/selinux/enforce"), existsSync(labelled), key),
+    user: image.user,
+    asContainerRoot: prepared.image.user !== "" && !choosesUser(image.options),
+    platform: image.platform,
+    options: image.options,
+    volumes: image.role === "user" ? userVolumes(context, state).map(({ volume }) => volume) : [],
+    image: prepared.image.archive === undefined ? { id: prepared.image.id } : { archive: prepared.image.archive },
+    script: tools.script,
+  };
+  writeNew(tools.script, containerWrapper, 0o700);
+  writeNew(generatedScriptOf(tools.script), content, 0o700);
+  const outcome = await runContainer(runArguments(spec), {
+    ...tools,
+    podman: openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory),
+    key,
+    name: spec.name,
+    tty: podman.tty,
+    keepEnded: podman.disable_container_removal,
+  });
+  const relabelled = spec.selinux.level !== undefined && spec.selinux.volumes === "relabel";
+  if (relabelled && (outcome.kind === "passed" || outcome.kind === "failed")) writeNew(labelled, "", 0o600);
+  return outcome;
+}
+
+/** Whether the administrator's options already say who the container's user is. */
+function choosesUser(options: readonly string[]): boolean {
+  return options.some((option) => /^(?:--user(?:ns)?(?:=|$)|-u)/.test(option));
+}
+
+function requirePrepared(prepared: Prepared | undefined, plan: ImagePlan) {
+  const image = plan.role === "user" ? prepared?.userImage : prepared?.runnerImage;
+  if (prepared && image) return { ...prepared, image };
+  throw new JacamarError("state_missing", "This stage ran without a prepare stage before it", {
+    hint: "Check that prepare_exec and prepare_args in the runner's config.toml call this program: prepare.",
+  });
+}
+
+function readScript(scriptFile: string): Uint8Array {
+  try {
+    return readFileSync(scriptFile);
+  } catch (cause) {
+    throw new JacamarError(
+      "runner_contract",
+      `Cannot read the runner's script "${scriptFile}": ${systemErrorCode(cause) ?? "unknown error"}`,
+      { cause },
+    );
+  }
+}
+
+function report(outcome: Outcome, stage: Stage, exitCodeFile: ExitCodeFile): void {
+  switch (outcome.kind) {
+    case "passed":
+      return;
+    case "failed":
+      exitCodeFile.write(outcome.exitCode);
+      throw new JacamarError("script_failed", `The script ended with exit code ${outcome.exitCode}`);
+    case "stopped":
+      throw new JacamarError(
+        "interrupted",
+        `GitLab Runner ended the stage ${stage.name}; its processes have been ended`,
+      );
+    case "lost":
+      throw new JacamarError(
+        "script_lost",
+        `The stage ${stage.name} ended (exit code ${outcome.exitCode}) without its script's exit status`,
+        {
+          hint: "Either the entrypoint of the image does not run the command that it is given, or a start-up file of Bash (~/.bash_profile) calls exit or exec.",
+        },
+      );
+  }
+}

@@ -1,0 +1,74 @@
+import * as v from "valibot";
+import type { Config } from "../config/schema.ts";
+import { packConfig, unpackConfig } from "../config/state.ts";
+import { JacamarError } from "../error/error.ts";
+import type { Workspace } from "../workspace/layout.ts";
+
+/**
+ * What the config stage hands on to all later stages, by way of the runner. It comes back unprefixed, so no CI variable
+ * can forge it (facts/gitlab-runner.md, 1.3 and 1.4). No secret goes in: the runner does not mask it.
+ */
+export interface JobState {
+  readonly config: Config;
+  readonly workspace: Workspace;
+}
+
+const variable = "JACAMAR_CI_STATE";
+
+/** One variable may hold 128 KiB with its name (facts/gitlab-runner.md, trap 13). */
+const limitBytes = 120 * 1024;
+
+const path = v.pipe(v.string(), v.startsWith("/"));
+const stateSchema = v.object({
+  config: v.string(),
+  workspace: v.object({
+    base: path,
+    buildsBase: path,
+    buildsDir: path,
+    cacheDir: path,
+    projectCacheDir: path,
+    projectDir: path,
+    scriptsDir: path,
+    privateDir: path,
+  }),
+});
+
+/** The state as the `job_env` of the config stage. Throws `config_invalid` when the configuration is too long for it. */
+export function packState(state: JobState): Record<string, string> {
+  const text = JSON.stringify({ config: packConfig(state.config), workspace: state.workspace });
+  if (Buffer.byteLength(text) > limitBytes) {
+    throw new JacamarError(
+      "config_invalid",
+      `The configuration is too long to be handed from stage to stage (more than ${limitBytes} bytes)`,
+      {
+        hint: "Shorten its lists, such as image_allowlist: one regular expression can stand for many names.",
+      },
+    );
+  }
+  return { [variable]: text };
+}
+
+/** Takes the state out of a stage's environment; undefined when the config stage has not left any. Throws `state_missing`. */
+export function unpackState(environment: Readonly<NodeJS.ProcessEnv>): JobState | undefined {
+  const text = environment[variable];
+  if (text === undefined || text === "") return undefined;
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch (cause) {
+    throw new JacamarError("state_missing", "The state that the config stage handed on cannot be read", { cause });
+  }
+  const parsed = v.safeParse(stateSchema, data);
+  if (!parsed.success)
+    throw new JacamarError("state_missing", "The state that the config stage handed on is not complete");
+  return { config: unpackConfig(parsed.output.config), workspace: parsed.output.workspace };
+}
+
+/** The state, where a stage cannot do without. Throws `state_missing`. */
+export function requireState(environment: Readonly<NodeJS.ProcessEnv>): JobState {
+  const state = unpackState(environment);
+  if (state) return state;
+  throw new JacamarError("state_missing", "This stage ran without the state of the config stage", {
+    hint: "Check that config_exec and config_args in the runner's config.toml call this program: config --configuration FILE.",
+  });
+}

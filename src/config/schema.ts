@@ -1,0 +1,491 @@
+import * as v from "valibot";
+import {
+  absolutePath,
+  assignments,
+  boolean,
+  byteSize,
+  choice,
+  dataPath,
+  duration,
+  image,
+  key,
+  oneLine,
+  pullPolicy,
+  regularExpressions,
+  sha256,
+  strings,
+  stringsOrUnset,
+  table,
+  text,
+  unset,
+  url,
+  variableName,
+  variableNames,
+  wholeNumber,
+} from "./kinds.ts";
+
+export type { Seconds } from "./duration.ts";
+
+// The features that `notBuilt` marks. The message reads "this version does not have <feature> yet".
+const authorisation = "authorisation (jacamar-auth)";
+const batchExecutors = "batch executors";
+const staticBuilds = "builds directories that do not depend on the job slot";
+const commandLine = "tokens on command lines";
+
+const pullPolicies = [
+  "- `always`: ask the registry each time.",
+  "- `missing` (or `if-not-present`, GitLab's name for it): pull what is not on the machine.",
+  "- `newer`: pull when the registry has a newer one.",
+  "- `never`: use only what is on the machine.",
+].join("\n");
+
+const anchoring = [
+  "The expressions are matched in linear time by an RE2 engine, so no expression and no image name can make a job hang.",
+  "There are no look-arounds and no back references.",
+  "",
+  "An expression matches anywhere in the name unless it is anchored: `registry.example.com/group/` also matches",
+  "`evil.example/registry.example.com/group/x`. Start it with `^` and end it with `$`. With `|`, put the alternatives in",
+  "parentheses: `^(a|b)$`, because `^a|b$` anchors neither. Whether to anchor is your choice; the check of a",
+  "configuration only warns.",
+  "",
+  "Use single quotes, in which TOML takes a backslash as it is:",
+  "",
+  "```toml",
+  "image_allowlist = ['^registry\\.example\\.com/group/.*$']",
+  "```",
+].join("\n");
+
+const podman = table({
+  application_path: key(
+    {
+      description: "The Podman program, as an absolute path. All commands use it.",
+      unset: "`podman` on the job user's `PATH`",
+    },
+    v.optional(absolutePath("/usr/bin/podman"), unset),
+  ),
+  runner_image: key(
+    {
+      description:
+        "The image in which the runner's own stages (Git, artifacts, caches) run. It needs Bash, Git, Git LFS, gitlab-runner and hostname.",
+      unset: "these stages run on the host",
+    },
+    v.optional(image(), unset),
+  ),
+  runner_options: key(
+    { description: "Further options of `podman run` for containers of `runner_image`, one argument to a string." },
+    v.optional(strings(), []),
+  ),
+  runner_entry_point: key(
+    {
+      description: "The entry point for containers of `runner_image`. An empty list means not set.",
+      unset: '`["/bin/bash", "-l", "-c"]`',
+    },
+    v.optional(stringsOrUnset("/bin/bash"), unset),
+  ),
+  runner_pull_policy: key(
+    {
+      description: "When `runner_image` is pulled. It has no effect on the users' images.",
+      unset: "`missing`",
+      details: pullPolicies,
+    },
+    v.optional(pullPolicy(), unset),
+  ),
+  default_image: key(
+    {
+      description: "The image for jobs that name none. Only used when `force_mechanism` is true.",
+      unset: "a forced job without an image is refused",
+    },
+    v.optional(image(), unset),
+  ),
+  custom_options: key(
+    { description: "Further options of `podman run` for the users' steps, one argument to a string." },
+    v.optional(strings(), []),
+  ),
+  user_entry_point: key(
+    {
+      description: "The entry point for the users' steps. An empty list means not set.",
+      unset: '`["/bin/bash", "-l", "-c"]`',
+    },
+    v.optional(stringsOrUnset("/bin/bash"), unset),
+  ),
+  image_pull_policy: key(
+    {
+      description: "When the users' images are pulled. It has no effect on `runner_image`.",
+      unset: "`missing`",
+    },
+    v.optional(pullPolicy(), unset),
+  ),
+  step_script_only: key(
+    {
+      description:
+        "Only the user's own script (`before_script` and `script`) runs in a container; every other stage runs on the host.",
+    },
+    v.optional(boolean(), false),
+  ),
+  disable_container_removal: key(
+    { description: "Containers are run without `--rm` and stay after they ended." },
+    v.optional(boolean(), false),
+  ),
+  image_allowlist: key(
+    {
+      description:
+        "Regular expressions (RE2). A job may use an image only when one of them matches. An empty list allows no image.",
+      unset: "all images are allowed",
+      details: anchoring,
+    },
+    v.optional(regularExpressions(), unset),
+  ),
+  user_volume_variable: key(
+    {
+      description:
+        "The prefix of the CI variables with which users mount their own volumes, such as `PODMAN_VOLUMES` for `PODMAN_VOLUMES_0`.",
+      unset: "users cannot mount volumes",
+    },
+    v.optional(variableName("PODMAN_VOLUMES"), unset),
+  ),
+  prep_script: key(
+    {
+      description:
+        "A script of the administrator, as an absolute path. It runs as the user in the prepare stage, before any Podman command.",
+      unset: "no script",
+    },
+    v.optional(absolutePath("/etc/gitlab-runner/prep.bash"), unset),
+  ),
+  archive_format: key(
+    {
+      description: "How a user's image is archived after it was pulled; `none` means not at all.",
+      unset: "automatic: `none` with the shell executor, `docker-archive` with a batch executor",
+    },
+    v.optional(choice(["none", "docker-archive", "docker-dir", "oci-archive", "oci-dir"]), unset),
+  ),
+  archive_cache_size: key(
+    {
+      description: "How much disk the archived images of one user may take. The least recently used ones go first.",
+      unset: "no limit",
+      notBuilt: "a cache of image archives",
+    },
+    v.optional(byteSize(), unset),
+  ),
+  tty: key(
+    { description: "Containers get a terminal (`--tty`). Programs then colour their output as they do for people." },
+    v.optional(boolean(), true),
+  ),
+  selinux_labels: key(
+    {
+      description:
+        "Volumes get `:Z` or `:z`, so that containers may use them where SELinux is on. Directories are labelled once per job.",
+    },
+    v.optional(boolean(), true),
+  ),
+});
+
+const general = table({
+  executor: key(
+    {
+      description: "Where jobs run. `shell`: on the machine of the runner.",
+      details:
+        "The batch executors `slurm` (or `sbatch`), `flux`, `pbs` and `lsf` (or `bsub`) are not built yet and are refused. `cobalt` is not supported.",
+      refused: {
+        ...Object.fromEntries(
+          ["slurm", "sbatch", "flux", "pbs", "lsf", "bsub"].map((name) => [name, notYet(`the executor "${name}"`)]),
+        ),
+        cobalt: 'the executor "cobalt" is not supported and will not be',
+      },
+    },
+    choice(["shell"]),
+  ),
+  data_dir: key(
+    {
+      description:
+        "The root of all files of a job. `$HOME` and `~` at its start mean the home of the job's user. The directories in it belong to the user, with mode 0700.",
+    },
+    dataPath(),
+  ),
+  retain_logs: key(
+    { description: "Files that the executor made are kept when the job ends." },
+    v.optional(boolean(), false),
+  ),
+  custom_build_dir: key(
+    { description: "Users may choose their builds directory with the CI variable `CUSTOM_CI_BUILDS_DIR`." },
+    v.optional(boolean(), false),
+  ),
+  name: key(
+    { description: "A label of this instance for the system log.", unset: "no label" },
+    v.optional(oneLine(), unset),
+  ),
+  kill_timeout: key(
+    { description: "The longest wait between SIGTERM and SIGKILL when a job is ended." },
+    v.optional(duration(), "120s"),
+  ),
+  shell_path: key(
+    { description: "The Bash that runs scripts on the host, as an absolute path.", unset: "`bash` on the `PATH`" },
+    v.optional(absolutePath("/bin/bash"), unset),
+  ),
+  job_message: key(
+    { description: "A text for the users, shown at the start of each job.", unset: "no text" },
+    v.optional(text(), unset),
+  ),
+  gitlab_server: key(
+    {
+      description: "The GitLab server that is trusted for all web requests, whatever the job says.",
+      unset: "no server",
+      notBuilt: authorisation,
+    },
+    v.optional(url(), unset),
+  ),
+  "tls-ca-file": key(
+    {
+      description: "A file with the certificates that HTTPS trusts, as an absolute path.",
+      unset: "the system's certificates",
+      notBuilt: authorisation,
+    },
+    v.optional(absolutePath("/etc/gitlab-runner/ca.pem"), unset),
+  ),
+  unrestricted_cmd_line: key(
+    {
+      description: "Tokens may stand on command lines of scripts that the runner generated.",
+      notBuilt: commandLine,
+    },
+    v.optional(boolean(), false),
+  ),
+  static_builds_dir: key(
+    { description: "The builds directory does not depend on the job slot.", notBuilt: staticBuilds },
+    v.optional(boolean(), false),
+  ),
+  static_dir_retention: key(
+    {
+      description:
+        "After how many days without use a static builds directory is removed during cleanup; 0 means never.",
+      notBuilt: staticBuilds,
+    },
+    v.optional(wholeNumber(), 7),
+  ),
+  group_permissions: key(
+    { description: "The group may read the data directories and enter them." },
+    v.optional(boolean(), false),
+  ),
+  jwt_env_variable: key(
+    { description: "The CI variable that holds the job's ID token.", notBuilt: authorisation },
+    v.optional(variableName("SITE_ID_TOKEN"), "CI_JOB_JWT"),
+  ),
+  run_mechanism: key(
+    {
+      description: "How scripts run. `podman`: in a rootless container when the job names an image.",
+      unset: "in Bash on the host",
+    },
+    v.optional(choice(["podman"]), unset),
+  ),
+  force_mechanism: key(
+    { description: "Every job uses `run_mechanism`, also one that names no image." },
+    v.optional(boolean(), false),
+  ),
+  podman: key({ description: "The Podman run mechanism." }, v.optional(podman, {})),
+});
+
+const auth = table({
+  downscope: key(
+    { description: "How the rights of the runner are given up.", unset: "no job runs" },
+    v.optional(choice(["setuid", "sudo", "su", "none"]), unset),
+  ),
+  jacamar_path: key(
+    {
+      description: "The `jacamar` program, as an absolute path.",
+      unset: "the one beside `jacamar-auth`",
+    },
+    v.optional(absolutePath("/opt/jacamar/bin/jacamar"), unset),
+  ),
+  user_allowlist: key({ description: "Users who may run jobs.", unset: "all" }, v.optional(strings("alice"), unset)),
+  user_blocklist: key(
+    { description: "Users who may not run jobs.", unset: "nobody" },
+    v.optional(strings("alice"), unset),
+  ),
+  groups_allowlist: key(
+    { description: "Groups whose members may run jobs.", unset: "all" },
+    v.optional(strings("staff"), unset),
+  ),
+  groups_blocklist: key(
+    { description: "Groups whose members may not run jobs.", unset: "none" },
+    v.optional(strings("staff"), unset),
+  ),
+  shell_allowlist: key(
+    { description: "Login shells that an account must have one of.", unset: "all" },
+    v.optional(strings("/bin/bash"), unset),
+  ),
+  lists_pre_validation: key(
+    { description: "The lists also apply to the identity before RunAs changes it." },
+    v.optional(boolean(), false),
+  ),
+  root_dir_creation: key(
+    {
+      description:
+        "The privileged side makes `<data_dir>/<user>`, for directories in which users cannot make their own.",
+    },
+    v.optional(boolean(), false),
+  ),
+  pipeline_source_allowlist: key(
+    { description: "Values that the claim `pipeline_source` may have.", unset: "all" },
+    v.optional(strings("push"), unset),
+  ),
+  allow_bot_accounts: key(
+    { description: "Bot and service accounts of GitLab may run jobs." },
+    v.optional(boolean(), false),
+  ),
+  jwt_required_aud: key(
+    { description: "The audience that the ID token must name.", unset: "any" },
+    v.optional(oneLine(), unset),
+  ),
+  jwt_exp_delay: key(
+    { description: "How far the clocks of the runner and of GitLab may differ." },
+    v.optional(duration(), "0s"),
+  ),
+  downscope_env: key(
+    {
+      description: "Variables for the process that runs as the user.",
+      confidential: true,
+    },
+    v.optional(assignments(), []),
+  ),
+  max_env_chars: key(
+    { description: "The largest size of a CI variable, in characters.", unset: "no limit" },
+    v.optional(wholeNumber(), unset),
+  ),
+  no_new_privs: key(
+    {
+      description: "The user's process can gain no rights by running a program. Rootless Podman does not work with it.",
+    },
+    v.optional(boolean(), false),
+  ),
+  runas: key(
+    { description: "A script of the site that maps or refuses identities." },
+    v.optional(
+      table({
+        validation_script: key(
+          { description: "The script, as an absolute path.", unset: "no script" },
+          v.optional(absolutePath("/etc/gitlab-runner/runas"), unset),
+        ),
+        sha256: key(
+          { description: "The SHA-256 sum that the script must have.", unset: "not checked" },
+          v.optional(sha256(), unset),
+        ),
+        user_variable: key(
+          {
+            description: "The CI variable with which a user names the account to run as.",
+            unset: "users cannot ask",
+          },
+          v.optional(variableName("RUNAS_USER"), unset),
+        ),
+        validation_env: key(
+          {
+            description: "Variables for the script.",
+            confidential: true,
+          },
+          v.optional(assignments(), []),
+        ),
+      }),
+      unset,
+    ),
+  ),
+  logging: key(
+    { description: "The system log of every decision." },
+    v.optional(
+      table({
+        enabled: key({ description: "Decisions are logged." }, v.optional(boolean(), true)),
+        level: key(
+          { description: "The least important messages that are logged." },
+          v.optional(choice(["debug", "info", "warn", "error"]), "info"),
+        ),
+        location: key(
+          {
+            description: "Where to: `syslog`, `journald`, or a file as an absolute path.",
+          },
+          v.optional(oneLine(), "syslog"),
+        ),
+        network: key(
+          { description: "The network of a remote syslog.", unset: "the local syslog" },
+          v.optional(choice(["tcp", "udp"]), unset),
+        ),
+        address: key(
+          {
+            description: "The address of a remote syslog, as `host:port`.",
+            unset: "the local syslog",
+          },
+          v.optional(oneLine(), unset),
+        ),
+      }),
+      unset,
+    ),
+  ),
+  seccomp: key(
+    { description: "A filter on system calls of the user's processes." },
+    v.optional(
+      table({
+        block_calls: key(
+          { description: "System calls that fail.", unset: "none" },
+          v.optional(strings("ptrace"), unset),
+        ),
+        allow_calls: key(
+          { description: "System calls that are allowed.", unset: "all" },
+          v.optional(strings("read"), unset),
+        ),
+      }),
+      unset,
+    ),
+  ),
+});
+
+const batch = table({
+  arguments_variable: key(
+    { description: "The CI variables that hold a user's arguments for the scheduler." },
+    v.optional(variableNames(), ["SCHEDULER_PARAMETERS"]),
+  ),
+  scheduler_bin: key(
+    {
+      description: "The directory of the scheduler's programs, as an absolute path.",
+      unset: "the user's `PATH`",
+    },
+    v.optional(absolutePath("/opt/slurm/bin"), unset),
+  ),
+  env_vars: key(
+    {
+      description: "Variables for the scheduler's programs. `$VAR` in a value is expanded.",
+      confidential: true,
+    },
+    v.optional(assignments(), []),
+  ),
+  command_delay: key(
+    { description: "The longest time between two questions to the scheduler." },
+    v.optional(duration(), "30s"),
+  ),
+  nfs_timeout: key(
+    { description: "How long to wait until a shared file system shows a file." },
+    v.optional(duration(), "30s"),
+  ),
+  queue_timeout: key(
+    { description: "How long a job may wait in the queue.", unset: "no limit" },
+    v.optional(duration(), unset),
+  ),
+  allow_illegal_args: key(
+    { description: "Users may give arguments that belong to this program, such as `--output`." },
+    v.optional(boolean(), false),
+  ),
+});
+
+/**
+ * The whole configuration file: the one source of the types, the JSON Schema and the reference page.
+ * Keys are named as in the file. Where a value of the file is not one of the program (a duration), parsing makes it one.
+ */
+export const configSchema = table({
+  general: key({ description: "What holds for every job." }, general),
+  auth: key({ description: "Who may run jobs, and as whom.", notBuilt: authorisation }, v.optional(auth, unset)),
+  batch: key({ description: "What holds for all schedulers.", notBuilt: batchExecutors }, v.optional(batch, {})),
+});
+
+/** The configuration as the program uses it: checked, complete with defaults. A key without a default can be undefined. */
+export type Config = v.InferOutput<typeof configSchema>;
+export type GeneralConfig = Config["general"];
+export type PodmanConfig = GeneralConfig["podman"];
+
+/** The words for a feature that a later version will have. */
+export function notYet(feature: string): string {
+  return `this version does not have ${feature} yet`;
+}

@@ -1,0 +1,27 @@
+/** How a stage's script ended, as far as anybody knows. */
+export type Outcome =
+  | { readonly kind: "passed" }
+  /** The script ended with this exit code, 128 and the signal's number where a signal ended it. */
+  | { readonly kind: "failed"; readonly exitCode: number }
+  /** The runner ended the stage. */
+  | { readonly kind: "stopped" }
+  /** What was to run the script ended without its exit status. */
+  | { readonly kind: "lost"; readonly exitCode: number };
+
+/** What is known when the program that was to run the script has ended. */
+export interface Evidence {
+  /** The status that the shell around the script left. */
+  readonly status: number | undefined;
+  /** Exit code of that program (Bash or the Podman client) as a shell shows it. */
+  readonly exitCode: number;
+  readonly stopped: boolean;
+}
+
+/** Decides how the script ended: only its own status tells that it passed (facts/podman.md, Exit codes). */
+export function judge(evidence: Evidence): Outcome {
+  if (evidence.stopped) return { kind: "stopped" };
+  if (evidence.status === 0) return { kind: "passed" };
+  if (evidence.status !== undefined) return { kind: "failed", exitCode: evidence.status };
+  if (evidence.exitCode > 128) return { kind: "failed", exitCode: evidence.exitCode };
+  return { kind: "lost", exitCode: evidence.exitCode };
+}

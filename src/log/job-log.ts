@@ -1,0 +1,28 @@
+import { type Stream, writeWhole } from "./output.ts";
+
+/**
+ * The log that the user sees. In the config stage standard output is the answer to the runner, so there the log is
+ * standard error; everywhere else it is standard output (facts/gitlab-runner.md, 1.8).
+ */
+export class JobLog {
+  readonly #stream: Stream;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  say(line: string): void {
+    writeWhole(this.#stream, Buffer.from(`${printable(line)}\n`));
+  }
+}
+
+/** A text on one or more lines without the control characters by which it could rewrite a terminal or the log. */
+export function printable(text: string): string {
+  let shown = "";
+  for (const character of text) {
+    const point = character.codePointAt(0) ?? 0;
+    const control = (point < 32 && character !== "\n" && character !== "\t") || (point >= 127 && point < 160);
+    shown += control ? `\\x${point.toString(16).padStart(2, "0")}` : character;
+  }
+  return shown;
+}

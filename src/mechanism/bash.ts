@@ -1,0 +1,57 @@
+import type { Account } from "../account/account.ts";
+import type { Environment } from "../process/command.ts";
+
+/** Which of Bash's start-up files a user wants (facts/jacamar.md, Executors). */
+export type Profile = "login" | "etc-profile-only" | "none";
+
+/** The path that login(1) gives (`ENV_PATH` of login.defs(5) without the games); profiles change it as they like. */
+const loginPath = "/usr/local/bin:/usr/bin:/bin";
+
+/**
+ * The environment with which a login begins, built from nothing.
+ *
+ * @param runtimeDirectory the user's directory below /run/user, where the system has made one.
+ */
+export function loginBeginning(account: Account, shellPath: string, runtimeDirectory: string | undefined): Environment {
+  return {
+    HOME: account.home,
+    USER: account.name,
+    LOGNAME: account.name,
+    SHELL: account.shell,
+    PATH: loginPath,
+    JACAMAR_CI: "true",
+    JACAMAR_CI_SHELL: shellPath,
+    ...(runtimeDirectory === undefined ? {} : { XDG_RUNTIME_DIR: runtimeDirectory }),
+  };
+}
+
+/**
+ * The command that runs a generated script in a clean Bash and leaves its exit status beside it, in `SCRIPT.status`.
+ *
+ * The script is read by the login shell itself, not by a new program, so that functions of the profile (`module`) are
+ * there. It is read in a subshell, since its last line is `exit`, on which a login shell would run ~/.bash_logout with
+ * the script's `errexit` (facts/gitlab-runner.md, trap 37). A profile that ends the shell leaves no status file: the
+ * stage then fails, where it would else have passed without having run.
+ */
+export function bashScript(shellPath: string, profile: Profile, script: string): [string, ...string[]] {
+  const line = 'set +e; (. "$0"); echo "$?" > "$0.status"';
+  return [shellPath, ...profileArguments(profile), profileLine(profile) + line, script];
+}
+
+/** The command that writes the environment of a clean Bash to descriptor 3, each `NAME=value` ended by NUL. */
+export function bashEnvironment(shellPath: string, profile: Profile): [string, ...string[]] {
+  return [shellPath, ...profileArguments(profile), `${profileLine(profile)}env -0 >&3`, "bash"];
+}
+
+/** The command that runs the administrator's script in a clean Bash. */
+export function bashProgram(shellPath: string, profile: Profile, program: string): [string, ...string[]] {
+  return [shellPath, ...profileArguments(profile), `${profileLine(profile)}"$0"`, program];
+}
+
+function profileArguments(profile: Profile): string[] {
+  return profile === "login" ? ["-l", "-c"] : ["--noprofile", "--norc", "-c"];
+}
+
+function profileLine(profile: Profile): string {
+  return profile === "etc-profile-only" ? "if [ -r /etc/profile ]; then . /etc/profile; fi; " : "";
+}

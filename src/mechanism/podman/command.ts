@@ -1,0 +1,130 @@
+import type { Workspace } from "../../workspace/layout.ts";
+import type { JobId } from "../../gitlab/job.ts";
+import type { ContainerUser } from "./image-plan.ts";
+import { type Volume, volumeArgument } from "./volumes.ts";
+
+/** All that a `podman run` of ours is made of. */
+export interface ContainerSpec {
+  /** Unique among the user's containers. */
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly workspace: Workspace;
+  readonly authFile: string;
+  readonly entrypoint: readonly string[];
+  readonly removeAfterwards: boolean;
+  readonly tty: boolean;
+  readonly selinux: SelinuxLabels;
+  readonly user: ContainerUser | undefined;
+  /** Take root of the container, which is the job's user outside, in place of the user that the image names. */
+  readonly asContainerRoot: boolean;
+  readonly platform: string;
+  readonly options: readonly string[];
+  readonly volumes: readonly Volume[];
+  /** What is run: the id of an image in the store, or an archive with its transport. */
+  readonly image: ImageSource;
+  /** Path of the script, the same inside and outside. */
+  readonly script: string;
+}
+
+export type ImageSource = { readonly id: string } | { readonly archive: string };
+
+/**
+ * How SELinux lets containers at the job's directories. `relabel`: Podman labels them for the container (`:Z`, `:z`), as
+ * the specification's command has it. `keep`: they have been labelled before. `level`: label of all containers of the
+ * job, so that labelling once is enough. Without a level each container gets one of its own.
+ */
+export interface SelinuxLabels {
+  readonly volumes: "relabel" | "keep";
+  readonly level: string | undefined;
+}
+
+/**
+ * The arguments of `podman run` for a stage, in the order of the specification's example ("The resulting Podman command"):
+ * volumes, authfile, entrypoint, rm, tty; then what is ours (name, labels), what the administrator and the user added, the
+ * image and the script.
+ */
+export function runArguments(spec: ContainerSpec): string[] {
+  const { workspace } = spec;
+  return [
+    "run",
+    ...jobVolumes(workspace, spec.selinux).flatMap((volume) => ["--volume", volumeArgument(volume)]),
+    "--authfile",
+    spec.authFile,
+    "--entrypoint",
+    entrypointArgument(spec.entrypoint),
+    ...(spec.removeAfterwards ? ["--rm"] : []),
+    ...(spec.tty ? ["--tty"] : []),
+    "--name",
+    spec.name,
+    ...spec.labels.flatMap((label) => ["--label", label]),
+    ...(spec.selinux.level === undefined ? [] : ["--security-opt", `label=level:${spec.selinux.level}`]),
+    ...userArguments(spec),
+    ...(spec.platform === "" ? [] : [`--platform=${spec.platform}`]),
+    // What prepare has pulled is what runs; no later stage asks a registry.
+    ...("id" in spec.image ? ["--pull=never"] : []),
+    ...spec.options,
+    ...spec.volumes.flatMap((volume) => ["--volume", volumeArgument(volume)]),
+    "id" in spec.image ? spec.image.id : spec.image.archive,
+    scriptArgument(spec.entrypoint, spec.script),
+  ];
+}
+
+/** The directories that every container of a job sees, at the same path inside and outside. */
+export function jobVolumes(workspace: Workspace, selinux: SelinuxLabels): Volume[] {
+  const labelled = selinux.volumes === "relabel";
+  const volume = (path: string, label: string): Volume => ({
+    source: path,
+    target: path,
+    options: labelled ? [label] : [],
+  });
+  return [volume(workspace.buildsDir, "Z"), volume(workspace.projectCacheDir, "z"), volume(workspace.scriptsDir, "Z")];
+}
+
+/** Labels by which every container of a job is found again. The job's id cannot be changed by a CI variable. */
+export function containerLabels(key: JobKey, stage: string): string[] {
+  return [`${jobLabel}=${key}`, `${stageLabel}=${stage}`];
+}
+
+export const jobLabel = "jacamar-ci.job";
+export const stageLabel = "jacamar-ci.stage";
+
+/** Tells a job from every other one of a user, also from the job with the same number of another GitLab server. */
+export type JobKey = string & { readonly __brand: "JobKey" };
+
+/** @param tokenDigest hexadecimal digest of the job's token. */
+export function toJobKey(id: JobId, tokenDigest: string): JobKey {
+  const key = `${id}-${tokenDigest.slice(0, 12)}`;
+  if (!isJobKey(key)) throw new Error("a job key needs a digest");
+  return key;
+}
+
+function isJobKey(key: string): key is JobKey {
+  return /^[0-9]+-[0-9a-f]{12}$/.test(key);
+}
+
+/** @param nonce makes the name unique when a stage is run again. */
+export function containerName(key: JobKey, stageFileName: string, nonce: string): string {
+  return `jacamar-ci-${key}-${stageFileName}-${nonce}`;
+}
+
+function userArguments(spec: ContainerSpec): string[] {
+  if (spec.user) {
+    // Whatever the number inside, the files of the job must stay the user's own: so that number *is* the user.
+    const { uid, gid } = spec.user;
+    return [`--user=${uid}:${gid}`, `--userns=keep-id:uid=${uid},gid=${gid}`];
+  }
+  return spec.asContainerRoot ? ["--user=0:0"] : [];
+}
+
+/** Podman takes a list in JSON, and an empty text for no entrypoint at all, which GitLab writes as `[""]`. */
+function entrypointArgument(entrypoint: readonly string[]): string {
+  return entrypoint.every((part) => part === "") ? "" : JSON.stringify(entrypoint);
+}
+
+/** A shell with `-c` reads its argument as a line of shell; every other entrypoint gets the path as it is. */
+function scriptArgument(entrypoint: readonly string[], script: string): string {
+  const last = entrypoint.at(-1) ?? "";
+  const readByShell = /^-[a-z]*c$/.test(last);
+  if (!readByShell || /^[A-Za-z0-9_./%+@,=-]+$/.test(script)) return script;
+  return `'${script.replaceAll("'", "'\\''")}'`;
+}

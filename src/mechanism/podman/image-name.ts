@@ -1,0 +1,82 @@
+import { JacamarError } from "../../error/error.ts";
+
+/** The name of an image in its parts, as the registries' grammar has them. */
+export interface ImageName {
+  /** As the user wrote it. */
+  readonly written: string;
+  /** With registry and path in full: `docker.io/library/debian:12` for `debian:12`. A tag is not added. */
+  readonly qualified: string;
+  /** All spellings of the same image that an allowlist's pattern may have in mind, the written one first. */
+  readonly spellings: readonly string[];
+}
+
+const longestName = 255;
+const longestText = 600;
+const pathPart = /^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*$/;
+const hostPart = /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$/;
+const tagForm = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+const digestForm = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,128}$/;
+
+/**
+ * Reads an image name by the grammar of the container registries (`reference` in the distribution project):
+ * `[registry[:port]/]path[:tag][@digest]`. Everything else is refused: options, transports such as `docker-archive:/file`,
+ * spaces, line breaks. A name without a registry means Docker Hub's, as for GitLab's own Docker executor.
+ * Throws `image_name_invalid`.
+ */
+export function parseImageName(written: string): ImageName {
+  if (written.length > longestText) throw invalid(written, `it has ${written.length} characters`);
+  const [beforeDigest = "", digest, ...moreDigests] = written.split("@");
+  if (moreDigests.length > 0 || (digest !== undefined && !digestForm.test(digest))) {
+    throw invalid(written, "what follows @ is not a digest");
+  }
+  const lastSlash = beforeDigest.lastIndexOf("/");
+  const colon = beforeDigest.indexOf(":", lastSlash + 1);
+  const name = colon === -1 ? beforeDigest : beforeDigest.slice(0, colon);
+  const tag = colon === -1 ? undefined : beforeDigest.slice(colon + 1);
+  if (tag !== undefined && !tagForm.test(tag)) throw invalid(written, "what follows the colon is not a tag");
+  if (name.length > longestName) throw invalid(written, `its name has more than ${longestName} characters`);
+
+  const { registry, path } = splitRegistry(name);
+  if (registry !== undefined && !isHost(registry))
+    throw invalid(written, "what stands before the first / is not a registry");
+  if (!path.split("/").every((part) => pathPart.test(part))) {
+    throw invalid(
+      written,
+      path === path.toLowerCase() ? "it has characters that no image name has" : "it has capital letters",
+    );
+  }
+
+  const suffix = `${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
+  const host = registry === undefined || registry === "index.docker.io" ? "docker.io" : registry.toLowerCase();
+  const fullPath = host === "docker.io" && !path.includes("/") ? `library/${path}` : path;
+  const names = [`${host}/${fullPath}`];
+  if (host === "docker.io") {
+    const short = fullPath.replace(/^library\//, "");
+    names.push(`docker.io/${short}`, short, fullPath);
+  }
+  const suffixes = suffix === "" ? ["", ":latest"] : suffix === ":latest" ? [":latest", ""] : [suffix];
+  const spellings = new Set([written]);
+  for (const each of names) for (const end of suffixes) spellings.add(each + end);
+  return { written, qualified: `${host}/${fullPath}${suffix}`, spellings: [...spellings] };
+}
+
+/** The first part is a registry when it looks like a host: a dot, a port, `localhost`, or a capital letter. */
+function splitRegistry(name: string): { registry: string | undefined; path: string } {
+  const slash = name.indexOf("/");
+  const first = slash === -1 ? "" : name.slice(0, slash);
+  const isRegistry = first === "localhost" || /[.:]/.test(first) || first !== first.toLowerCase();
+  return isRegistry ? { registry: first, path: name.slice(slash + 1) } : { registry: undefined, path: name };
+}
+
+function isHost(registry: string): boolean {
+  const [host = "", port, ...more] = registry.split(":");
+  if (more.length > 0 || (port !== undefined && !/^[0-9]{1,5}$/.test(port))) return false;
+  return host.split(".").every((part) => hostPart.test(part));
+}
+
+function invalid(written: string, why: string): JacamarError {
+  const shown = JSON.stringify(written.length > 100 ? `${written.slice(0, 100)}…` : written);
+  return new JacamarError("image_name_invalid", `The image ${shown} is not the name of an image: ${why}`, {
+    hint: "Write it as registry/path:tag, for example docker.io/library/debian:12.",
+  });
+}

@@ -1,0 +1,31 @@
+/**
+ * The program that a container is given to run: it runs the script that the runner generated and leaves its exit status
+ * beside it. Podman's own exit code cannot tell a script's `exit 125` from a failure of Podman's (facts/podman.md, Exit
+ * codes), and an entrypoint may forget to run anything at all.
+ *
+ * It is for any POSIX shell, since images without Bash have to run it. The generated script needs Bash or a shell that
+ * knows `$'…'` (facts/gitlab-runner.md, 1.5). It finds its files by its own path, so its text is the same for all jobs.
+ */
+export const containerWrapper = `#!/bin/sh
+# Runs the script that GitLab Runner generated for this stage, and leaves its exit status for the driver.
+JACAMAR_CI=true
+export JACAMAR_CI
+if command -v bash >/dev/null 2>&1; then
+  bash "$0.generated"
+  status=$?
+elif [ "$(eval "printf %s \\$'a'")" = a ]; then
+  sh "$0.generated"
+  status=$?
+else
+  echo "The image has neither Bash nor a shell that can read GitLab Runner's scripts." >&2
+  echo "Use an image with Bash, or set the variable FF_POSIXLY_CORRECT_ESCAPES to true." >&2
+  status=127
+fi
+echo "$status" > "$0.status"
+exit "$status"
+`;
+
+/** Where the wrapper at `path` looks for the script. */
+export function generatedScriptOf(path: string): string {
+  return `${path}.generated`;
+}

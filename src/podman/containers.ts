@@ -1,0 +1,59 @@
+import { JacamarError } from "../error/error.ts";
+import { type JobKey, jobLabel } from "../mechanism/podman/command.ts";
+import { pause } from "../process/signals.ts";
+import { lastLine, type PodmanClient, succeeded } from "./client.ts";
+
+const askSeconds = 60;
+const removeAttempts = 5;
+
+/** The ids of the job's containers, found by their label alone; all, or only those that are not yet at their end. */
+export async function findContainers(podman: PodmanClient, key: JobKey, which: "all" | "living"): Promise<string[]> {
+  const states = ["created", "configured", "initialized", "running", "paused", "stopping"];
+  const filters = which === "all" ? [] : states.flatMap((state) => ["--filter", `status=${state}`]);
+  const answer = await podman.ask(
+    ["ps", "--all", "--quiet", "--no-trunc", "--filter", `label=${jobLabel}=${key}`, ...filters],
+    { timeoutSeconds: askSeconds },
+  );
+  if (!succeeded(answer.ending)) {
+    throw new JacamarError("podman_failed", `Cannot list the job's containers: ${lastLine(answer.stderr)}`);
+  }
+  return answer.stdout.split("\n").filter((line) => /^[0-9a-f]{64}$/.test(line));
+}
+
+/**
+ * Ends and removes the job's containers and verifies that none is left: a client that was just killed may still be
+ * making one. With `keepEnded` (`disable_container_removal`) those that have ended stay, as the administrator wants.
+ * Throws `container_left` when one cannot be removed.
+ */
+export async function removeContainers(podman: PodmanClient, key: JobKey, keepEnded: boolean): Promise<number> {
+  let removed = 0;
+  let said = "";
+  for (let attempt = 0; attempt < removeAttempts; attempt += 1) {
+    const found = await findContainers(podman, key, keepEnded ? "living" : "all");
+    if (found.length === 0) return removed;
+    const how = keepEnded ? ["stop", "--time", "0"] : ["rm", "--force", "--time", "0", "--volumes", "--ignore"];
+    const answer = await podman.ask([...how, ...found], { timeoutSeconds: askSeconds });
+    if (succeeded(answer.ending)) removed += found.length;
+    else said = lastLine(answer.stderr);
+    await pause(attempt * 200);
+  }
+  const left = await findContainers(podman, key, keepEnded ? "living" : "all");
+  if (left.length === 0) return removed;
+  throw new JacamarError(
+    "container_left",
+    `Cannot remove the job's container ${left.map((id) => id.slice(0, 12)).join(", ")}: ${said}`,
+    {
+      hint: `Remove it with: podman rm --force ${left.join(" ")}`,
+    },
+  );
+}
+
+/**
+ * Sends SIGTERM to every process in a container but its first, which an ordinary shell would not heed. Returns whether
+ * it arrived: the container may be gone, not yet there, or without a shell. Whoever calls this waits for the container's
+ * end, and removes it if that does not come.
+ */
+export async function terminateInside(podman: PodmanClient, name: string): Promise<boolean> {
+  const answer = await podman.ask(["exec", "--user=0", name, "/bin/sh", "-c", "kill -TERM -1"], { timeoutSeconds: 10 });
+  return succeeded(answer.ending);
+}

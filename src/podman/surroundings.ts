@@ -1,0 +1,38 @@
+import { mkdirSync } from "node:fs";
+import { JacamarError, systemErrorCode } from "../error/error.ts";
+import type { Account } from "../account/account.ts";
+import { isPrivateDirectory } from "../workspace/directories.ts";
+
+/**
+ * The directory that Podman gets as `XDG_RUNTIME_DIR`: the one that the system made for the user, or else one of ours,
+ * always the same for a user on a machine, since Podman remembers it in the user's store. On a local disk, 0700, the
+ * user's own. A stranger who takes the name in /tmp first only gets the next place used.
+ * Throws `directory_failed`.
+ */
+export function makeRuntimeDirectory(account: Account, base: string): string {
+  const system = systemRuntimeDirectory(account);
+  if (system !== undefined) return system;
+  const places = [`/tmp/jacamar-ci-${account.uid}`, `${base}/run`];
+  let code: string | undefined;
+  for (const place of places) {
+    try {
+      mkdirSync(place, 0o700);
+    } catch (error) {
+      code = systemErrorCode(error);
+    }
+    if (isPrivateDirectory(place, account.uid)) return place;
+  }
+  throw new JacamarError(
+    "directory_failed",
+    `Cannot make a runtime directory for Podman, neither ${places.join(" nor ")}: ${code ?? "not yours"}`,
+    {
+      hint: "Ask the administrator to enable lingering for your account: loginctl enable-linger",
+    },
+  );
+}
+
+/** The directory below /run/user that the system has made for the user; undefined where it has not. */
+export function systemRuntimeDirectory(account: Account): string | undefined {
+  const path = `/run/user/${account.uid}`;
+  return isPrivateDirectory(path, account.uid) ? path : undefined;
+}

@@ -1,0 +1,90 @@
+import { spawn } from "node:child_process";
+import type { Command, Ending } from "./command.ts";
+
+export interface Captured {
+  readonly ending: Ending;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CaptureOptions {
+  /** The program is killed after that many seconds. */
+  readonly timeoutSeconds: number;
+  /** Ends the program at once when it fires. */
+  readonly stop?: AbortSignal;
+  /** Gets what the program writes to descriptor 3 in place of standard output, which then is dropped. */
+  readonly answerOnDescriptor3?: boolean;
+}
+
+const limitBytes = 16 * 1024 * 1024;
+const lingerMilliseconds = 500;
+
+/**
+ * Runs a short program to its end and returns what it wrote (at most 16 MiB of each stream).
+ * It runs in a session of its own, so that a signal to the driver's process group does not reach it.
+ * Rejects with Node's error when it cannot be started.
+ */
+export function capture(command: Command, options: CaptureOptions): Promise<Captured> {
+  const [program, ...args] = command.argv;
+  const onThree = options.answerOnDescriptor3 === true;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      cwd: command.workingDirectory,
+      env: { ...command.environment },
+      detached: true,
+      stdio: ["ignore", onThree ? "ignore" : "pipe", "pipe", ...(onThree ? (["pipe"] as const) : [])],
+    });
+    const stdout = collect(onThree ? child.stdio[3] : child.stdout);
+    const stderr = collect(child.stderr);
+    const kill = () => killGroup(child.pid, "SIGKILL");
+    const timer = setTimeout(kill, options.timeoutSeconds * 1000);
+    options.stop?.addEventListener("abort", kill, { once: true });
+    let linger: NodeJS.Timeout | undefined;
+    const settle = (finish: () => void) => {
+      clearTimeout(timer);
+      clearTimeout(linger);
+      options.stop?.removeEventListener("abort", kill);
+      for (const stream of child.stdio) stream?.destroy();
+      finish();
+    };
+    child.once("error", (error) => settle(() => reject(error)));
+    child.once("exit", (exitCode, signal) => {
+      const ending: Ending = signal === null ? { exitCode: exitCode ?? 0 } : { signal };
+      const finish = () => settle(() => resolve({ ending, stdout: stdout(), stderr: stderr() }));
+      child.once("close", finish);
+      // A process that the program left behind may hold its output for ever.
+      linger = setTimeout(finish, lingerMilliseconds);
+    });
+    if (options.stop?.aborted === true) kill();
+  });
+}
+
+/** Sends a signal to the process group that a started program leads. A group that is gone is fine. */
+export function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "ESRCH") throw error;
+  }
+}
+
+function collect(stream: unknown): () => string {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  if (isReadable(stream)) {
+    stream.on("data", (chunk: Buffer) => {
+      if (bytes >= limitBytes) return;
+      chunks.push(chunk);
+      bytes += chunk.length;
+    });
+    // A reset at the end of a killed program is no news.
+    stream.on("error", () => undefined);
+  }
+  return () => Buffer.concat(chunks).toString("utf8");
+}
+
+function isReadable(stream: unknown): stream is NodeJS.ReadableStream {
+  return typeof stream === "object" && stream !== null && "on" in stream;
+}

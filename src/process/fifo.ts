@@ -1,0 +1,68 @@
+import { closeSync, constants, openSync, readdirSync, readSync, unlinkSync } from "node:fs";
+import { capture } from "./capture.ts";
+
+/**
+ * Makes named pipes in a directory, for {@link takeFifo}. Node gives a child sockets as its output, and
+ * `echo > /dev/stderr` fails on a socket; so scripts get real pipes, made for a whole job by one call of mkfifo.
+ */
+export async function makeFifos(directory: string, count: number): Promise<void> {
+  const paths = Array.from({ length: count }, (_, index) => `${directory}/${index}`);
+  const made = await capture(
+    {
+      argv: ["mkfifo", "-m", "600", "--", ...paths],
+      environment: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C" },
+      workingDirectory: "/",
+    },
+    { timeoutSeconds: 60 },
+  );
+  if (!("exitCode" in made.ending) || made.ending.exitCode !== 0) {
+    throw new Error(`mkfifo failed: ${made.stderr.trim()}`);
+  }
+}
+
+/** A pipe with both ends open here. Its name is gone: nobody else can open it, and no later stage meets its bytes. */
+export interface Fifo {
+  readonly readEnd: number;
+  readonly writeEnd: number;
+}
+
+/** Takes one pipe out of the directory; undefined when none is left. */
+export function takeFifo(directory: string): Fifo | undefined {
+  for (const name of readdirSync(directory)) {
+    const path = `${directory}/${name}`;
+    // Read and write at once never blocks on Linux (fifo(7)), and keeps the reader from seeing an end too early.
+    const readEnd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    const writeEnd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+    unlinkSync(path);
+    return { readEnd, writeEnd };
+  }
+  return undefined;
+}
+
+/** Reads what is in the pipe now, at most `limitBytes`, without waiting for more. */
+export function* drain(readEnd: number, limitBytes: number): Generator<Uint8Array> {
+  let left = limitBytes;
+  while (left > 0) {
+    const chunk = Buffer.allocUnsafe(Math.min(left, 64 * 1024));
+    let length: number;
+    try {
+      length = readSync(readEnd, chunk, 0, chunk.length, null);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "EAGAIN") return;
+      throw error;
+    }
+    if (length === 0) return;
+    left -= length;
+    yield chunk.subarray(0, length);
+  }
+}
+
+/** Closes an end; one that is closed already is fine. */
+export function closeEnd(descriptor: number): void {
+  try {
+    closeSync(descriptor);
+  } catch {
+    // Closed before: nothing to do.
+  }
+}

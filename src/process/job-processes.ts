@@ -1,0 +1,133 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { pause } from "./signals.ts";
+
+/** What tells a job's processes from all others of its user. */
+export interface JobMarks {
+  readonly uid: number;
+  /** Directory of the job's scripts: it stands on the command line of every shell and client that the driver starts. */
+  readonly scriptsDir: string;
+  /** The job's token, which the runner's scripts export to every program that they start. Unique to the job. */
+  readonly token: string;
+  /** Sessions that are known to be the job's. */
+  readonly sessions: readonly number[];
+}
+
+interface ProcessEntry {
+  readonly pid: number;
+  readonly session: number;
+  readonly marked: boolean;
+}
+
+/**
+ * Finds the living processes of a job from the system's process table alone, so that it also works when the driver
+ * that started them was killed: those that carry a mark, and all that share a session with one that does. This process
+ * and its ancestors are never among them.
+ */
+export function findJobProcesses(marks: JobMarks): number[] {
+  const spared = ancestors(process.pid);
+  const entries: ProcessEntry[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^[0-9]+$/.test(name)) continue;
+    const pid = Number(name);
+    if (spared.has(pid)) continue;
+    const entry = readEntry(pid, marks);
+    if (entry) entries.push(entry);
+  }
+  const sessions = new Set(marks.sessions);
+  const ownSession = sessionOf(process.pid);
+  for (const entry of entries) {
+    if (entry.marked && entry.session !== ownSession) sessions.add(entry.session);
+  }
+  return entries.filter((entry) => entry.marked || sessions.has(entry.session)).map((entry) => entry.pid);
+}
+
+/**
+ * Ends the job's processes: SIGTERM to all, SIGKILL to those that are left after `graceSeconds`. Returns how many there
+ * were, and those that even then did not end (none, as a rule: a process that hangs in the kernel, or that changed its
+ * user).
+ */
+export async function endJobProcesses(
+  marks: JobMarks,
+  graceSeconds: number,
+): Promise<{ found: number; left: number[] }> {
+  let left = findJobProcesses(marks);
+  const found = left.length;
+  for (const pid of left) signalProcess(pid, "SIGTERM");
+  left = await waitUntilGone(marks, left, graceSeconds, () => undefined);
+  // Sent again on each look: a process may have been born between look and signal.
+  left = await waitUntilGone(marks, left, killSeconds, (pid) => signalProcess(pid, "SIGKILL"));
+  return { found, left };
+}
+
+const killSeconds = 10;
+
+async function waitUntilGone(
+  marks: JobMarks,
+  first: readonly number[],
+  seconds: number,
+  onEach: (pid: number) => void,
+): Promise<number[]> {
+  const end = performance.now() + seconds * 1000;
+  let left = [...first];
+  let waitMilliseconds = 5;
+  while (left.length > 0) {
+    for (const pid of left) onEach(pid);
+    if (performance.now() >= end) return left;
+    await pause(Math.min(waitMilliseconds, Math.max(1, end - performance.now())));
+    waitMilliseconds = Math.min(waitMilliseconds * 2, 250);
+    left = findJobProcesses(marks);
+  }
+  return left;
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone meanwhile, or no longer ours to signal; the caller looks again and reports what is left.
+  }
+}
+
+function readEntry(pid: number, marks: JobMarks): ProcessEntry | undefined {
+  try {
+    if (statSync(`/proc/${pid}`).uid !== marks.uid) return undefined;
+    const session = sessionOf(pid);
+    if (session === undefined) return undefined;
+    return { pid, session, marked: isMarked(pid, marks) };
+  } catch {
+    return undefined;
+  }
+}
+
+function isMarked(pid: number, marks: JobMarks): boolean {
+  const args = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  if (args.includes(`${marks.scriptsDir}/`)) return true;
+  if (marks.token === "") return false;
+  return `\0${readFileSync(`/proc/${pid}/environ`, "utf8")}`.includes(`\0CI_JOB_TOKEN=${marks.token}\0`);
+}
+
+/** Session of a process; undefined for one that is gone or only waits to be reaped. */
+function sessionOf(pid: number): number | undefined {
+  const fields = statFields(pid);
+  return fields && fields[0] !== "Z" && fields[0] !== "X" ? Number(fields[3]) : undefined;
+}
+
+/** The fields of /proc/PID/stat from the state on. The name before them may hold spaces and parentheses (proc(5)). */
+function statFields(pid: number): string[] | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined;
+  }
+}
+
+function ancestors(pid: number): Set<number> {
+  const found = new Set<number>();
+  let next = pid;
+  while (next > 0 && !found.has(next)) {
+    found.add(next);
+    next = Number(statFields(next)?.[1] ?? 0);
+  }
+  return found;
+}

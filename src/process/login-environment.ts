@@ -1,0 +1,38 @@
+import { JacamarError, systemErrorCode } from "../error/error.ts";
+import { capture } from "./capture.ts";
+import type { Command, Environment } from "./command.ts";
+
+const profileSeconds = 300;
+
+/**
+ * The environment that a clean Bash of the user has after its start-up files: the user's PATH, proxies, modules. What the
+ * start-up files print is dropped.
+ *
+ * @param command writes the environment to descriptor 3, each `NAME=value` ended by NUL.
+ * Throws `shell_failed`.
+ */
+export async function readLoginEnvironment(command: Command, stop: AbortSignal): Promise<Environment> {
+  const [shell] = command.argv;
+  let answer: Awaited<ReturnType<typeof capture>>;
+  try {
+    answer = await capture(command, { timeoutSeconds: profileSeconds, stop, answerOnDescriptor3: true });
+  } catch (cause) {
+    throw new JacamarError(
+      "shell_failed",
+      `Cannot start the shell "${shell}": ${systemErrorCode(cause) ?? "unknown error"}`,
+      {
+        hint: "The administrator sets its place with shell_path in [general].",
+        cause,
+      },
+    );
+  }
+  const environment: Record<string, string> = {};
+  for (const entry of answer.stdout.split("\0")) {
+    const equals = entry.indexOf("=");
+    if (equals > 0) environment[entry.slice(0, equals)] = entry.slice(equals + 1);
+  }
+  if (Object.keys(environment).length > 0) return environment;
+  throw new JacamarError("shell_failed", `A login of "${shell}" ended before it was ready`, {
+    hint: "Does a start-up file (/etc/profile, ~/.bash_profile, ~/.profile) call exit or exec? It must not, when no terminal is there.",
+  });
+}

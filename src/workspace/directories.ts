@@ -1,0 +1,251 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { JacamarError, systemErrorCode } from "../error/error.ts";
+
+/** Linux: a descriptor that only names a directory, for which the right to search it is enough. Node has no name for it. */
+const O_PATH = 0o10000000;
+
+const mostLinks = 40;
+
+export interface DirectoryRules {
+  /** Whose the directories must be. */
+  readonly uid: number;
+  /** Mode of the directories that are made, and of those that stood before: 0700, or 0750 with `group_permissions`. */
+  readonly mode: 0o700 | 0o750;
+}
+
+/**
+ * Makes a directory of the job below `base`, with all that lead to it, and returns when each one is known to be safe:
+ *
+ * - `base` and everything below it is the user's, nobody else can write to it, and it has the mode of the rules;
+ * - nobody but root and the user can exchange a directory above it: those are theirs and not writable by others, or sticky;
+ * - a symbolic link is followed only above `base`, as `base` itself or right below it (`builds`, `cache`, `scripts`),
+ *   and only one of root's or the user's.
+ *
+ * The walk holds each directory by a descriptor, so that nothing can be exchanged between look and use.
+ * Throws `directory_unsafe`, `directory_failed` or `disk_full`.
+ */
+export function makeDirectory(base: string, path: string, rules: DirectoryRules): void {
+  if (path !== base && !path.startsWith(`${base}/`)) throw new Error("a directory outside its base");
+  const walk = new Walk(rules);
+  try {
+    for (const part of parts(base)) walk.enter(part, "make");
+    walk.checkOwn();
+    for (const [depth, part] of parts(path.slice(base.length)).entries()) {
+      // Users move builds, cache or scripts to a larger file system and leave a link in its place.
+      if (depth === 0) walk.enter(part, "make");
+      else walk.enterOwn(part);
+      walk.checkOwn();
+    }
+  } finally {
+    walk.close();
+  }
+}
+
+/**
+ * Removes a file or directory of the job with all that is in it, following no link. Nothing there is fine.
+ * Returns what hindered it, undefined when it is gone.
+ */
+export function removeTree(path: string): Error | undefined {
+  try {
+    rmSync(path, { recursive: true, force: true, maxRetries: 2, retryDelay: 50 });
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+class Walk {
+  readonly #rules: DirectoryRules;
+  #descriptor: number;
+  /** Where the walk stands, for messages. */
+  #path = "";
+  #links = 0;
+
+  constructor(rules: DirectoryRules) {
+    this.#rules = rules;
+    this.#descriptor = openSync("/", O_PATH | constants.O_DIRECTORY);
+  }
+
+  /** Goes one directory down, above the base: through links of root's or the user's; makes what is missing. */
+  enter(name: string, missing: "make" | "fail"): void {
+    this.#checkNobodyElseCanExchange(name);
+    const target = this.#child(name);
+    const status = lstatSync(target, { throwIfNoEntry: false });
+    if (status === undefined) {
+      if (missing === "fail") throw this.#failed(name, "ENOENT");
+      this.#make(name);
+      this.#open(name);
+      return;
+    }
+    if (!status.isSymbolicLink()) {
+      this.#open(name);
+      return;
+    }
+    if (status.uid !== 0 && status.uid !== this.#rules.uid) {
+      throw unsafe(`${this.#path}/${name}`, "is a symbolic link of somebody else's");
+    }
+    this.#links += 1;
+    if (this.#links > mostLinks) throw unsafe(`${this.#path}/${name}`, "leads through too many symbolic links");
+    const link = readlinkSync(target);
+    if (link.startsWith("/")) this.#restart();
+    for (const part of link.split("/").filter((text) => text !== "" && text !== ".")) {
+      if (part === "..") this.#up();
+      else this.enter(part, "fail");
+    }
+  }
+
+  /** Goes one directory down, below the base: never through a link; makes what is missing. */
+  enterOwn(name: string): void {
+    if (lstatSync(this.#child(name), { throwIfNoEntry: false }) === undefined) this.#make(name);
+    this.#open(name);
+  }
+
+  /** The directory where the walk stands must be the user's, closed to others' writing, with the mode of the rules. */
+  checkOwn(): void {
+    const status = fstatSync(this.#descriptor);
+    if (status.uid !== this.#rules.uid)
+      throw unsafe(this.#path, `belongs to the account number ${status.uid}, not to you`);
+    const mode = status.mode & 0o7777;
+    if ((mode & 0o022) !== 0) {
+      throw unsafe(
+        this.#path,
+        `can be written by others (mode ${octal(mode)})`,
+        `Check what is in it, then: chmod ${octal(this.#rules.mode)} ${this.#path}`,
+      );
+    }
+    if ((mode & 0o777) === this.#rules.mode) return;
+    try {
+      chmodSync(this.#self(), this.#rules.mode);
+    } catch (cause) {
+      throw new JacamarError(
+        "directory_unsafe",
+        `The directory "${this.#path}" has mode ${octal(mode)} instead of ${octal(this.#rules.mode)}, and it cannot be changed: ${systemErrorCode(cause) ?? "unknown error"}`,
+        { cause },
+      );
+    }
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+
+  /** Whoever can write to a directory without the sticky bit can exchange what is in it. */
+  #checkNobodyElseCanExchange(name: string): void {
+    const status = fstatSync(this.#descriptor);
+    const sticky = (status.mode & 0o1000) !== 0;
+    if ((status.mode & 0o022) !== 0 && !sticky) {
+      throw unsafe(
+        this.#path || "/",
+        `can be written by others, so "${name}" in it could be exchanged`,
+        `Ask the administrator to run: chmod go-w ${this.#path || "/"} (or chmod +t)`,
+      );
+    }
+    if (status.uid !== 0 && status.uid !== this.#rules.uid) {
+      throw unsafe(this.#path, `belongs to the account number ${status.uid}, who could exchange "${name}" in it`);
+    }
+  }
+
+  #make(name: string): void {
+    try {
+      mkdirSync(this.#child(name), this.#rules.mode);
+    } catch (cause) {
+      const code = systemErrorCode(cause);
+      if (code === "EEXIST") return;
+      throw this.#failed(name, code, cause);
+    }
+  }
+
+  #open(name: string): void {
+    let next: number;
+    try {
+      next = openSync(this.#child(name), O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    } catch (cause) {
+      const code = systemErrorCode(cause);
+      if (code === "ELOOP" || code === "ENOTDIR") throw unsafe(`${this.#path}/${name}`, "is not a directory");
+      throw this.#failed(name, code, cause);
+    }
+    closeSync(this.#descriptor);
+    this.#descriptor = next;
+    this.#path = `${this.#path}/${name}`;
+  }
+
+  #restart(): void {
+    closeSync(this.#descriptor);
+    this.#descriptor = openSync("/", O_PATH | constants.O_DIRECTORY);
+    this.#path = "";
+  }
+
+  #up(): void {
+    const next = openSync(this.#child(".."), O_PATH | constants.O_DIRECTORY);
+    closeSync(this.#descriptor);
+    this.#descriptor = next;
+    this.#path = this.#path.slice(0, Math.max(0, this.#path.lastIndexOf("/")));
+  }
+
+  #self(): string {
+    return `/proc/self/fd/${this.#descriptor}`;
+  }
+
+  #child(name: string): string {
+    return `${this.#self()}/${name}`;
+  }
+
+  #failed(name: string, code: string | undefined, cause?: unknown): JacamarError {
+    return directoryFailed(`${this.#path}/${name}`, code, cause);
+  }
+}
+
+/** Says in one way that a file or directory of the job could not be made, and tells a full disk from the rest. */
+export function directoryFailed(path: string, code: string | undefined, cause?: unknown): JacamarError {
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    const what = code === "EDQUOT" ? "your quota is used up" : "the file system is full";
+    return new JacamarError("disk_full", `Cannot write "${path}": ${what}`, {
+      hint:
+        code === "EDQUOT"
+          ? "Remove files of yours there, then retry the job."
+          : "Tell the administrators which file system it is; retry later.",
+      cause,
+    });
+  }
+  const hint =
+    code === "EACCES" || code === "EPERM"
+      ? "The account of the job has no right to make it. Ask the administrator for a directory of your own there."
+      : "Ask the administrator to check data_dir.";
+  return new JacamarError("directory_failed", `Cannot make "${path}": ${code ?? "unknown error"}`, { hint, cause });
+}
+
+/** Whether a directory is there, is the account's, and is closed to everybody else. Follows no link. */
+export function isPrivateDirectory(path: string, uid: number): boolean {
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  return status?.isDirectory() === true && status.uid === uid && (status.mode & 0o777) === 0o700;
+}
+
+/** Whether something is there at all, links followed. */
+export function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function parts(path: string): string[] {
+  return path.split("/").filter((part) => part !== "");
+}
+
+function unsafe(path: string, why: string, hint?: string): JacamarError {
+  return new JacamarError("directory_unsafe", `The directory "${path}" ${why}`, {
+    hint: hint ?? "No job runs with it. Ask the administrator to check data_dir.",
+  });
+}
+
+function octal(mode: number): string {
+  return `0${mode.toString(8)}`;
+}

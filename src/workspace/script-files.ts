@@ -1,0 +1,62 @@
+import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { systemErrorCode } from "../error/error.ts";
+import { directoryFailed } from "./directories.ts";
+
+/** Where the shell that ran the script at `path` leaves its exit status. */
+export function statusFileOf(path: string): string {
+  return `${path}.status`;
+}
+
+/**
+ * Writes a file anew. Whatever stands at the path is taken away first, a link too, never written through: containers of
+ * the job can write to the scripts directory.
+ * Throws `disk_full` or `directory_failed`.
+ */
+export function writeNew(path: string, content: string | Uint8Array, mode: number): void {
+  try {
+    remove(path);
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    const descriptor = openSync(path, flags, mode);
+    try {
+      const bytes = typeof content === "string" ? Buffer.from(content) : content;
+      let offset = 0;
+      while (offset < bytes.length) offset += writeSync(descriptor, bytes, offset);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (cause) {
+    throw directoryFailed(path, systemErrorCode(cause), cause);
+  }
+}
+
+/** Takes away what an earlier run of the same stage left. Throws Node's error when it cannot. */
+export function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+  }
+}
+
+/**
+ * Reads the exit status that a shell left, 0 to 255; undefined when there is none. The job itself can write there, so
+ * anything that is not a small regular file with such a number counts as none, and nothing is waited for.
+ */
+export function readStatus(scriptPath: string): number | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(statusFileOf(scriptPath), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const file = fstatSync(descriptor);
+    if (!file.isFile() || file.size > 8) return undefined;
+    const bytes = Buffer.alloc(8);
+    const length = readSync(descriptor, bytes, 0, bytes.length, 0);
+    const text = bytes.toString("latin1", 0, length);
+    return /^(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])\n$/.test(text) ? Number(text) : undefined;
+  } finally {
+    closeSync(descriptor);
+  }
+}
