@@ -23,7 +23,7 @@ Options:
   --version, --help`;
 
 // All output has been written by then, and nothing that a job left behind may hold this process.
-process.exit(await main(process.argv.slice(2)));
+void main(process.argv.slice(2)).then((code) => process.exit(code));
 
 /** Every way out of the program passes here: only this function prints a failure and picks an exit code. */
 async function main(argv: readonly string[]): Promise<number> {

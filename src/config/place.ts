@@ -10,7 +10,7 @@ export function placeFaults(faults: readonly Fault[], inspection: Inspection, fi
   const places = inspection.text === undefined ? new Map<string, Place>() : placesOf(inspection.text);
   return faults
     .map((fault): Problem => {
-      const syntax = inspection.text === undefined ? syntaxHelp[fault.message] : undefined;
+      const syntax = inspection.text === undefined ? explain(fault.message) : undefined;
       const suggestion = fault.suggestion ?? nearest(fault);
       const expected = syntax?.expected ?? fault.expected;
       return {
@@ -90,7 +90,11 @@ function nearest({ mistyped }: Fault): string | undefined {
   return mistyped.known.find((known) => plain(known) === candidate);
 }
 
-/** The parser's short reasons in words for an administrator. What is not here is shown as the parser says it. */
+function explain(reason: string): { message: string; expected?: string } {
+  return syntaxHelp[reason] ?? { message: `this is not TOML: ${reason}` };
+}
+
+/** The parser's short reasons in words for an administrator. */
 const syntaxHelp: Readonly<Record<string, { message: string; expected: string } | undefined>> = {
   "trying to redefine an already defined table or value": {
     message: "this key or table is already in the file",
@@ -119,6 +123,19 @@ const syntaxHelp: Readonly<Record<string, { message: string; expected: string } 
     message: "a key stands here without a value",
     expected: "key = value",
   },
+  "control characters are not allowed in strings": {
+    message: "the line ends inside a text, or the text has a control character",
+    expected: "the closing quote on the same line",
+  },
+  "expected comma or end of structure": {
+    message: "a list or table goes on wrongly",
+    expected: "a comma between two items, or the closing ] or }",
+  },
+  "illegal character in numeric literal": {
+    message: "this begins like a number and is none",
+    expected: "a number, or text in quotes",
+  },
+  "unexpected end of key": { message: "a key is missing", expected: "a name before = and inside of [ ]" },
   "illegal character in key": {
     message: "a key cannot have this character",
     expected: "letters, digits, _ and -, or the key in quotes",

@@ -51,12 +51,12 @@ export function getSources(
     body.notice("Skipping Git repository setup and creating an empty build directory");
     removeDirectory(body, context.projectDir);
     body.command("mkdir", "-p", context.projectDir);
-    return framed(body, context);
+    return framed(body.notice("Skipping Git checkout").notice("Skipping Git submodules setup"), context);
   }
   if (options.strategy === "none" || sources === undefined) {
     body.notice("Skipping Git repository setup");
     body.command("mkdir", "-p", context.projectDir);
-    return framed(body, context);
+    return framed(body.notice("Skipping Git checkout").notice("Skipping Git submodules setup"), context);
   }
   for (const line of ["GIT_TERMINAL_PROMPT=0", "GCM_INTERACTIVE=Never", "GIT_LFS_SKIP_SMUDGE=1"]) body.line(`export ${line}`);
   writeCommands(body, options.preGetSources);
