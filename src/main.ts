@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { JacamarError } from "./error/error.ts";
 import { JobLog } from "./log/job-log.ts";
@@ -118,6 +117,7 @@ function print(text: string): number {
 async function fail(error: unknown, stop: AbortSignal | undefined): Promise<number> {
   const log = new JobLog(2);
   if (!(error instanceof JacamarError)) {
+    const { randomBytes } = await import("node:crypto");
     const id = randomBytes(6).toString("hex");
     const { writeSystemLog } = await import("./process/system-log.ts");
     const logged = await writeSystemLog(`jacamar ${version}: internal error ${id}: ${stackOf(error)}`);

@@ -5,7 +5,7 @@ import { requireJobResponse } from "../gitlab/contract.ts";
 import { type Job, readJob } from "../gitlab/job.ts";
 import { succeeded } from "../podman/client.ts";
 import { removeContainers } from "../podman/containers.ts";
-import { jobKey, openPodman } from "../podman/open.ts";
+import { openPodman } from "../podman/open.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { endJobProcesses } from "../process/job-processes.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
@@ -38,22 +38,22 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
     }
   };
   const containers = usesContainers(state, job);
-  if (containers) await attempt(() => cleanContainers(context, state, job, log));
+  if (containers) await attempt(() => cleanContainers(context, state, log));
   let ended = 0;
   await attempt(async () => {
     ended = await endProcesses(context, state, job, log);
   });
   // A Podman client that has just been killed may have made a container after the first look.
-  if (containers && ended > 0) await attempt(() => cleanContainers(context, state, job, log));
+  if (containers && ended > 0) await attempt(() => cleanContainers(context, state, log));
   await attempt(() => removeFiles(context, state));
   if (failures.length > 0) throw failures[0];
 }
 
-async function cleanContainers(context: StageContext, state: JobState, job: Job, log: JobLog): Promise<void> {
+async function cleanContainers(context: StageContext, state: JobState, log: JobLog): Promise<void> {
   // Without a private directory no Podman command of this job has run.
   if (!existsSync(state.workspace.privateDir)) return;
   const podman = await openPodmanAgain(context, state);
-  const removed = await removeContainers(podman, jobKey(job), state.config.general.podman.disable_container_removal);
+  const removed = await removeContainers(podman, state.jobKey, state.config.general.podman.disable_container_removal);
   if (removed > 0) log.say(`Removed ${removed} container(s) that the job had left`);
 }
 

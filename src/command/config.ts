@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import { loadConfiguration } from "../config/load.ts";
 import { requireJobResponse } from "../gitlab/contract.ts";
+import { toJobKey } from "../gitlab/job-key.ts";
 import { readJob } from "../gitlab/job.ts";
 import { writeWhole } from "../log/output.ts";
 import { version } from "../version.ts";
@@ -23,6 +25,7 @@ export async function runConfig(context: StageContext, configurationFile: string
     jobId: job.id,
     customBuildsDir: config.general.custom_build_dir ? context.variables.get("CUSTOM_CI_BUILDS_DIR") : undefined,
   });
+  const digest = createHash("sha256").update(job.token).digest("hex");
   const answer = {
     builds_dir: workspace.buildsDir,
     cache_dir: workspace.cacheDir,
@@ -30,7 +33,7 @@ export async function runConfig(context: StageContext, configurationFile: string
     builds_dir_is_shared: false,
     shell: "bash",
     driver: { name: "Jacamar CI", version },
-    job_env: packState({ config, workspace }),
+    job_env: packState({ config, workspace, jobKey: toJobKey(job.id, digest) }),
   };
   writeWhole(1, Buffer.from(`${JSON.stringify(answer)}\n`));
 }

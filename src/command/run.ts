@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import type { Outcome } from "../executor/outcome.ts";
@@ -17,7 +16,7 @@ import {
   shEntrypoint,
 } from "../mechanism/podman/image-plan.ts";
 import { containerWrapper, generatedScriptOf } from "../mechanism/podman/wrapper.ts";
-import { jobKey, openPodman } from "../podman/open.ts";
+import { openPodman } from "../podman/open.ts";
 import { selinuxLabels } from "../podman/selinux.ts";
 import { takePipes } from "../process/pipes.ts";
 import { makeDirectory } from "../workspace/directories.ts";
@@ -95,10 +94,10 @@ async function runInContainer({ context, state, job, stage, image, content, tool
   const { config, workspace } = state;
   const { podman } = config.general;
   const prepared = requirePrepared(readPrepared(workspace), image);
-  const key = jobKey(job);
+  const key = state.jobKey;
   const labelled = `${workspace.privateDir}/selinux-labelled`;
   const spec = {
-    name: containerName(key, stage.fileName, randomBytes(3).toString("hex")),
+    name: containerName(key, stage.fileName, Date.now().toString(36)),
     labels: containerLabels(key, stage.fileName),
     workspace,
     authFile: registryAuthFile(context.variables, job, workspace).path,

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import type { Config } from "../config/schema.ts";
 import { packConfig, unpackConfig } from "../config/state.ts";
 import { JacamarError } from "../error/error.ts";
+import { isJobKey, type JobKey } from "../gitlab/job-key.ts";
 import type { Workspace } from "../workspace/layout.ts";
 
 /**
@@ -11,6 +12,7 @@ import type { Workspace } from "../workspace/layout.ts";
 export interface JobState {
   readonly config: Config;
   readonly workspace: Workspace;
+  readonly jobKey: JobKey;
 }
 
 const variable = "JACAMAR_CI_STATE";
@@ -21,6 +23,7 @@ const limitBytes = 120 * 1024;
 const path = v.pipe(v.string(), v.startsWith("/"));
 const stateSchema = v.object({
   config: v.string(),
+  jobKey: v.custom<JobKey>(isJobKey),
   workspace: v.object({
     base: path,
     buildsBase: path,
@@ -35,7 +38,7 @@ const stateSchema = v.object({
 
 /** The state as the `job_env` of the config stage. Throws `config_invalid` when the configuration is too long for it. */
 export function packState(state: JobState): Record<string, string> {
-  const text = JSON.stringify({ config: packConfig(state.config), workspace: state.workspace });
+  const text = JSON.stringify({ config: packConfig(state.config), workspace: state.workspace, jobKey: state.jobKey });
   if (Buffer.byteLength(text) > limitBytes) {
     throw new JacamarError(
       "config_invalid",
@@ -61,7 +64,8 @@ export function unpackState(environment: Readonly<NodeJS.ProcessEnv>): JobState 
   const parsed = v.safeParse(stateSchema, data);
   if (!parsed.success)
     throw new JacamarError("state_missing", "The state that the config stage handed on is not complete");
-  return { config: unpackConfig(parsed.output.config), workspace: parsed.output.workspace };
+  const { config, workspace, jobKey } = parsed.output;
+  return { config: unpackConfig(config), workspace, jobKey };
 }
 
 /** The state, where a stage cannot do without. Throws `state_missing`. */

@@ -22,6 +22,7 @@ const cases: readonly (readonly [string, { start: boolean; end: boolean }])[] = 
   ["^[|()]$", closed],
   ["^[]|]$", closed],
   ["^[[:alpha:]|]$", closed],
+  ["^a\\|b$", closed],
   ["^\\Q|\\E$", closed],
   ["^a\\\\$", closed],
   ["^$", closed],

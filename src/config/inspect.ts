@@ -12,8 +12,8 @@ export type Path = readonly (string | number)[];
 /** A problem that has no place in the file yet: finding that takes a second parser, which is loaded only for this. */
 export interface Fault {
   readonly path: Path;
-  /** The key, its value, or (what is missing has no place of its own) the header of its table; or the place itself. */
-  readonly at: "key" | "value" | "table" | Position;
+  /** The key, or its value, or the place itself. */
+  readonly at: "key" | "value" | Position;
   readonly message: string;
   readonly expected?: string;
   readonly suggestion?: string;
@@ -117,7 +117,7 @@ function missingKey(path: Path): Fault {
   const names = required.map(([name]) => name).join(" and ");
   return {
     path,
-    at: "table",
+    at: "key",
     message: "is missing",
     expected: names === "" ? (issue?.message ?? "a value") : `the table [${showPath(path)}] with ${names}`,
   };

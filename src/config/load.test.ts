@@ -239,6 +239,13 @@ general.podman.custom_options = [
   ]);
 });
 
+test("checkConfiguration() reads TOML 1.1 and places its problems", async () => {
+  assert.deepEqual(
+    await problemsOf(podman("").replace("[general.podman]\n", "podman = {\n  tty = true,\n  x = 1,\n}")),
+    ["f:7:3: general.podman.x: is not a key of [general.podman]"],
+  );
+});
+
 test("checkConfiguration() counts columns behind text of any script, and lines of any ending", async () => {
   assert.deepEqual(
     await problemsOf(`\ufeff[general]\r\n${required}\r\npodman = { "\u00e9\u{1f600}" = 1, x = 2 } # \u00fc`),
@@ -416,7 +423,7 @@ test("checkConfiguration() refuses impossible values", async () => {
       for (const value of values) {
         const text = around(`${name} = ${value}`).replace(/^data_dir = "\/ci"\n/m, name === "data_dir" ? "" : "$&");
         const problems = await problemsOf(text);
-        assert.equal(problems.length, 1, `${name} = ${value}: ${problems}`);
+        assert.equal(problems.length, 1, `${name} = ${value}: ${problems.join()}`);
         assert.match(problems[0] ?? "", new RegExp(`\\.${name}(\\[0\\])?: .* cannot be used; expected `));
       }
     }

@@ -67,8 +67,9 @@ function readTrusted(path: string): string | { line: number; column: number } {
     throw unreadable(path, openReasons[systemErrorCode(error) ?? ""] ?? "it cannot be opened", undefined, error);
   }
   try {
-    refuseUntrusted(path, fstatSync(descriptor));
-    return decode(readAll(path, descriptor));
+    const stats = fstatSync(descriptor);
+    refuseUntrusted(path, stats);
+    return decode(readAll(path, descriptor, stats.size));
   } catch (error) {
     if (systemErrorCode(error) === undefined || error instanceof JacamarError) throw error;
     throw unreadable(path, "reading it failed", undefined, error);
@@ -94,18 +95,18 @@ function refuseUntrusted(path: string, stats: Stats): void {
     const mode = (stats.mode & 0o7777).toString(8).padStart(4, "0");
     throw unreadable(path, `others than its owner can write it (mode ${mode})`, "Run chmod go-w on it.");
   }
-  if (stats.size > longestFile) throw tooLarge(path);
+  if (stats.size > longestFile) throw unreadable(path, "it is larger than 1 MiB");
 }
 
-function readAll(path: string, descriptor: number): Buffer {
-  const buffer = Buffer.alloc(longestFile + 1);
+function readAll(path: string, descriptor: number, size: number): Buffer {
+  // One byte more, to see that there is none.
+  const buffer = Buffer.alloc(size + 1);
   let length = 0;
   for (;;) {
     const count = readSync(descriptor, buffer, length, buffer.length - length, null);
     if (count === 0) return buffer.subarray(0, length);
     length += count;
-    // It may have grown since it was looked at.
-    if (length > longestFile) throw tooLarge(path);
+    if (length > size) throw unreadable(path, "it grew while it was read", "Run the job again.");
   }
 }
 
@@ -114,10 +115,6 @@ function decode(bytes: Buffer): string | { line: number; column: number } {
   if (Buffer.from(text).equals(bytes)) return text;
   const lines = text.slice(0, text.indexOf("\ufffd")).split("\n");
   return { line: lines.length, column: (lines.at(-1) ?? "").length + 1 };
-}
-
-function tooLarge(path: string): JacamarError {
-  return unreadable(path, "it is larger than 1 MiB");
 }
 
 function unreadable(path: string, reason: string, hint?: string, cause?: unknown): JacamarError {

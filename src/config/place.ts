@@ -33,8 +33,8 @@ interface Place {
 function positionOf(fault: Fault, places: ReadonlyMap<string, Place>, slashes: readonly Position[]): Position {
   const { at, path } = fault;
   if (typeof at === "object") return at;
-  // What has no place of its own (a missing key, a value of a dotted table) gets that of the nearest thing around it.
-  for (let length = at === "table" ? path.length - 1 : path.length; length > 0; length--) {
+  // What has no place of its own, such as a missing key, gets that of its table.
+  for (let length = path.length; length > 0; length--) {
     const place = places.get(placeName(path.slice(0, length)));
     if (place !== undefined) return inOriginal((at === "value" ? place.value : undefined) ?? place.key, slashes);
   }
@@ -82,7 +82,7 @@ function placeName(path: Path): string {
 }
 
 function nearest({ mistyped }: Fault): string | undefined {
-  if (mistyped === undefined || mistyped.known.length === 0 || mistyped.word.length > 80) return undefined;
+  if (mistyped === undefined || mistyped.known.length === 0) return undefined;
   const plain = (word: string) => word.toLowerCase().replaceAll("-", "_");
   const word = plain(mistyped.word);
   const candidate = closest(word, mistyped.known.map(plain));

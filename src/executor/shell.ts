@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { CarriageReturnFilter } from "../log/carriage-return.ts";
 import { writeWhole } from "../log/output.ts";
-import type { JobKey } from "../mechanism/podman/command.ts";
+import type { JobKey } from "../gitlab/job-key.ts";
 import { lastLine, type PodmanClient } from "../podman/client.ts";
 import { removeContainers, terminateInside } from "../podman/containers.ts";
 import { killGroup } from "../process/capture.ts";

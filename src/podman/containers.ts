@@ -1,5 +1,6 @@
 import { JacamarError } from "../error/error.ts";
-import { type JobKey, jobLabel } from "../mechanism/podman/command.ts";
+import type { JobKey } from "../gitlab/job-key.ts";
+import { jobLabel } from "../mechanism/podman/command.ts";
 import { pause } from "../process/signals.ts";
 import { lastLine, type PodmanClient, succeeded } from "./client.ts";
 

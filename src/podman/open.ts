@@ -1,7 +1,4 @@
-import { createHash } from "node:crypto";
 import type { Config } from "../config/schema.ts";
-import type { Job } from "../gitlab/job.ts";
-import { type JobKey, toJobKey } from "../mechanism/podman/command.ts";
 import type { Environment } from "../process/command.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import { PodmanClient } from "./client.ts";
@@ -23,9 +20,4 @@ export function openPodman(
 /** Where Podman keeps what it downloads while it pulls. */
 export function podmanTemporaryDirectory(workspace: Workspace): string {
   return `${workspace.privateDir}/tmp`;
-}
-
-/** The key by which a job's containers are found again. */
-export function jobKey(job: Job): JobKey {
-  return toJobKey(job.id, createHash("sha256").update(job.token).digest("hex"));
 }

@@ -1,4 +1,5 @@
-import type { JobKey, SelinuxLabels } from "../mechanism/podman/command.ts";
+import type { JobKey } from "../gitlab/job-key.ts";
+import type { SelinuxLabels } from "../mechanism/podman/command.ts";
 
 /**
  * How the job's directories are labelled for its containers. Labelling a large tree takes minutes

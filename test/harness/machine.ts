@@ -67,6 +67,12 @@ export interface Running {
 
 const root = process.getuid?.() === 0;
 
+// A test that fails half-way must not leave its programs running.
+const groups = new Set<number>();
+process.on("exit", () => {
+  for (const pid of groups) signalGroup(pid, "SIGKILL");
+});
+
 /**
  * The user that the tests run as: `jacamar-test`, made by `scripts/setup/machine test`, when we are root, and ourselves
  * otherwise.
@@ -175,6 +181,10 @@ export function startAsUser(user: User, argv: readonly string[], options: StartO
   }
 
   const { pid } = child;
+  if (pid !== undefined) {
+    groups.add(pid);
+    child.once("close", () => groups.delete(pid));
+  }
   return {
     pid: pid ?? -1,
     chunks,

@@ -7,33 +7,34 @@ import { difference, snapshot } from "./snapshot.ts";
 
 const user = testUser();
 
-test("snapshot() sees the container, volume, process and file that a job leaves, and difference() names them", async () => {
+test("snapshot() sees what a job leaves, and difference() names it", async (context) => {
   const name = `left-${randomUUID()}`;
   const directory = join(user.home, name);
   const before = await snapshot(user, [directory]);
+  const left = startAsUser(user, ["sleep", "988"]);
+  async function clean(): Promise<void> {
+    left.killGroup("SIGKILL");
+    await left.done;
+    await asUser(user, ["podman", "rm", "--force", "--ignore", "--time", "0", name]);
+    await asUser(user, ["podman", "volume", "rm", name]);
+    await asUser(user, ["rm", "-rf", directory]);
+  }
+  context.after(clean);
 
   const run = ["podman", "run", "--detach", "--name", name, "--volume", `${name}:/v`, "localhost/jacamar-busybox"];
   const started = await asUser(user, [...run, "sleep", "987"]);
   assert.equal(started.exitCode, 0, started.stderr);
-  const process = startAsUser(user, ["sleep", "988"]);
   await asUser(user, ["bash", "-c", 'mkdir -p "$1/sub" && touch "$1/sub/file" && ln -s / "$1/link"', "-", directory]);
 
-  const changes = difference(before, await snapshot(user, [directory]));
-  const expected = [
-    new RegExp(`^\\+ container [0-9a-f]{12} ${name} running localhost/jacamar-busybox:latest$`, "m"),
-    new RegExp(`^\\+ volume ${name}$`, "m"),
-    /^\+ process \d+ \d+ sleep 987$/m, // in the container
-    /^\+ process \d+ \d+ sleep 988$/m,
-    /^\+ process \d+ \d+ .*conmon .*$/m,
-    new RegExp(`^\\+ file ${directory}/link@$`, "m"),
-    new RegExp(`^\\+ file ${directory}/sub/file$`, "m"),
-  ];
-  for (const line of expected) assert.match(changes.join("\n"), line);
+  const changes = difference(before, await snapshot(user, [directory])).join("\n");
+  assert.match(changes, new RegExp(`^\\+ container [0-9a-f]{12} ${name} localhost/jacamar-busybox:latest$`, "m"));
+  assert.match(changes, new RegExp(`^\\+ volume ${name}$`, "m"));
+  assert.match(changes, /^\+ process \d+ \d+ sleep 987$/m); // inside the container
+  assert.match(changes, /^\+ process \d+ \d+ sleep 988$/m);
+  assert.match(changes, /^\+ process \d+ \d+ .*conmon /m);
+  assert.match(changes, new RegExp(`^\\+ file ${directory}/link@$`, "m"));
+  assert.match(changes, new RegExp(`^\\+ file ${directory}/sub/file$`, "m"));
 
-  process.killGroup("SIGKILL");
-  await process.done;
-  await asUser(user, ["podman", "rm", "--force", "--time", "0", name]);
-  await asUser(user, ["podman", "volume", "rm", name]);
-  await asUser(user, ["rm", "-r", directory]);
+  await clean();
   assert.deepEqual(difference(before, await snapshot(user, [directory])), []);
 });

@@ -26,7 +26,7 @@ export async function snapshot(
   directories: readonly string[] = [],
   podman: StartOptions = {},
 ): Promise<Snapshot> {
-  const containers = await lines(user, ["ps", "--all", "--format", "{{.ID}} {{.Names}} {{.State}} {{.Image}}"], podman);
+  const containers = await lines(user, ["ps", "--all", "--format", "{{.ID}} {{.Names}} {{.Image}}"], podman);
   const volumes = await lines(user, ["volume", "ls", "--format", "{{.Name}}"], podman);
   return { containers, volumes, processes: processesOf(user), files: directories.flatMap((path) => filesBelow(path)) };
 }
@@ -37,8 +37,8 @@ export function difference(before: Snapshot, after: Snapshot): string[] {
   const changes: string[] = [];
   for (const kind of ["containers", "volumes", "processes", "files"] as const) {
     const [was, is] = [new Set(before[kind]), new Set(after[kind])];
-    for (const line of is.difference(was)) changes.push(`+ ${kinds[kind]} ${line}`);
-    for (const line of was.difference(is)) changes.push(`- ${kinds[kind]} ${line}`);
+    for (const line of is) if (!was.has(line)) changes.push(`+ ${kinds[kind]} ${line}`);
+    for (const line of was) if (!is.has(line)) changes.push(`- ${kinds[kind]} ${line}`);
   }
   return changes;
 }
@@ -50,8 +50,8 @@ async function lines(user: User, argv: readonly string[], options: StartOptions)
 }
 
 /**
- * The processes of the user and of the user's containers, as `pid start-time command line`: a process id alone is given
- * again. Zombies, ourselves and what started us do not count.
+ * The processes of the user and of the user's containers, as `pid start-time command line` (cut short): a process id
+ * alone is given again. Zombies, ourselves and what started us do not count.
  */
 export function processesOf(user: User): string[] {
   const ranges = [{ first: user.uid, count: 1 }, ...subordinateIds(user)];
@@ -62,7 +62,7 @@ export function processesOf(user: User): string[] {
     const uid = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN);
     if (!ranges.some(({ first, count }) => uid >= first && uid < first + count)) continue;
     if (/^State:\s+[ZX]/m.test(status) || ours.has(Number(pid))) continue;
-    const command = read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+    const command = read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim().slice(0, 160);
     // The name in parentheses may hold anything; after it, start time is the 20th field (proc_pid_stat(5): field 22).
     const stat = read(`/proc/${pid}/stat`);
     const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "?";

@@ -1,5 +1,5 @@
 import type { Workspace } from "../../workspace/layout.ts";
-import type { JobId } from "../../gitlab/job.ts";
+import type { JobKey } from "../../gitlab/job-key.ts";
 import type { ContainerUser } from "./image-plan.ts";
 import { type Volume, volumeArgument } from "./volumes.ts";
 
@@ -87,20 +87,6 @@ export function containerLabels(key: JobKey, stage: string): string[] {
 
 export const jobLabel = "jacamar-ci.job";
 export const stageLabel = "jacamar-ci.stage";
-
-/** Tells a job from every other one of a user, also from the job with the same number of another GitLab server. */
-export type JobKey = string & { readonly __brand: "JobKey" };
-
-/** @param tokenDigest hexadecimal digest of the job's token. */
-export function toJobKey(id: JobId, tokenDigest: string): JobKey {
-  const key = `${id}-${tokenDigest.slice(0, 12)}`;
-  if (!isJobKey(key)) throw new Error("a job key needs a digest");
-  return key;
-}
-
-function isJobKey(key: string): key is JobKey {
-  return /^[0-9]+-[0-9a-f]{12}$/.test(key);
-}
 
 /** @param nonce makes the name unique when a stage is run again. */
 export function containerName(key: JobKey, stageFileName: string, nonce: string): string {
