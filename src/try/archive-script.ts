@@ -106,9 +106,7 @@ function awkProgram(rules: readonly Rule[], excludes: readonly Rule[], untracked
     );
   }
   for (const [index, rule] of excludes.entries()) {
-    lines.push(
-      `  if (e${index} > 0) print ${awkString(`${rule.text}: excluded `)} e${index} " files" | log_to`,
-    );
+    lines.push(`  if (e${index} > 0) print ${awkString(`${rule.text}: excluded `)} e${index} " files" | log_to`);
   }
   lines.push("  close(log_to)", "}", "");
   return lines.join("\n");

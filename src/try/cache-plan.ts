@@ -63,7 +63,7 @@ export function planCache(cache: CacheDefinition, world: CacheWorld): PlannedCac
 function cleanKey(key: string): string {
   const parts: string[] = [];
   for (const part of key.replaceAll("\\", "/").split("/")) {
-    const clean = part.replaceAll(/[\x00-\x1f\x7f]/g, "").trim();
+    const clean = part.replaceAll(/\p{Cc}/gu, "").trim();
     if (clean === "" || clean === ".") continue;
     if (clean === "..") return "";
     parts.push(clean);

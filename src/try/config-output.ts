@@ -1,4 +1,15 @@
-import { boolean, type InferOutput, nullish, object, optional, pipe, record, safeParse, string, transform } from "valibot";
+import {
+  boolean,
+  type InferOutput,
+  nullish,
+  object,
+  optional,
+  pipe,
+  record,
+  safeParse,
+  string,
+  transform,
+} from "valibot";
 
 const text = pipe(
   nullish(string()),

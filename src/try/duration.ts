@@ -25,7 +25,10 @@ const secondsOf: Readonly<Record<string, number>> = {
  * seconds. Undefined when the text is none.
  */
 export function parseGitlabDuration(text: string): number | undefined {
-  const words = text.trim().toLowerCase().replaceAll(/,|\band\b/g, " ");
+  const words = text
+    .trim()
+    .toLowerCase()
+    .replaceAll(/,|\band\b/g, " ");
   if (/^\d+$/.test(words)) return Number(words);
   const part = /\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*/y;
   let seconds = 0;

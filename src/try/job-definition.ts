@@ -173,7 +173,11 @@ export function readJob(
   };
   const script = read("script", asCommands);
   if (script === undefined) {
-    throw pipelineError(own, `job "${name}" has no script`, 'A key that is no job starts with a dot, as in ".template"');
+    throw pipelineError(
+      own,
+      `job "${name}" has no script`,
+      'A key that is no job starts with a dot, as in ".template"',
+    );
   }
   const when = read("when", (node, label) =>
     asOneOf(node, label, ["on_success", "on_failure", "always", "manual", "delayed"]),

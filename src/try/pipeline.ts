@@ -88,7 +88,8 @@ function load(source: PipelineSource, warn: (message: string) => void): YamlMap 
     for (const one of include === undefined ? [] : include.kind === "list" ? include.items : [include]) {
       const path = localPath(one, warn);
       if (path === undefined) continue;
-      if (chain.includes(path)) throw pipelineError(one, `"include" runs in a circle: ${[...chain, path].join(" -> ")}`);
+      if (chain.includes(path))
+        throw pipelineError(one, `"include" runs in a circle: ${[...chain, path].join(" -> ")}`);
       included += 1;
       if (included > includeLimit) throw pipelineError(one, `More than ${includeLimit} files are included`);
       const local = source.readLocal(path);
@@ -100,7 +101,7 @@ function load(source: PipelineSource, warn: (message: string) => void): YamlMap 
 }
 
 function localPath(node: YamlNode, warn: (message: string) => void): string | undefined {
-  const leftOut = (what: string) => void warn(`${node.file}:${node.line}: "include" of ${what} is left out`);
+  const leftOut = (what: string) => warn(`${node.file}:${node.line}: "include" of ${what} is left out`);
   if (node.kind === "map") {
     const local = entry(node, "local");
     if (local === undefined) {

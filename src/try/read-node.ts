@@ -52,11 +52,7 @@ export function asOneOf<const T extends string>(node: YamlNode, what: string, al
   const text = asText(node, what);
   const found = allowed.find((one) => one === text);
   if (found !== undefined) return found;
-  throw pipelineError(
-    node,
-    `${what} is "${text}", but must be one of ${allowed.join(", ")}`,
-    nearest(text, allowed),
-  );
+  throw pipelineError(node, `${what} is "${text}", but must be one of ${allowed.join(", ")}`, nearest(text, allowed));
 }
 
 /** Commands: a string, or strings in lists that may be nested up to ten levels deep. */

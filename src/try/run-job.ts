@@ -72,6 +72,7 @@ type Failure =
 
 const prepareAttempts = 3;
 const afterScriptSeconds = 300;
+const cleanupSeconds = 3600;
 const uploadLimitBytes = 100 * 1024 * 1024;
 
 /**
@@ -110,7 +111,8 @@ class JobRun {
     // The name is expanded before the directories are known, with all other variables.
     const known = runnerVariables(facts, this.#server, facts.job.image?.name ?? "", "running", undefined);
     const expand = (text: string) => expandValue(text, known, ".tmp");
-    this.#image = facts.job.image === undefined ? undefined : { ...facts.job.image, name: expand(facts.job.image.name) };
+    this.#image =
+      facts.job.image === undefined ? undefined : { ...facts.job.image, name: expand(facts.job.image.name) };
     this.#services = facts.job.services.map((one) => ({
       ...one,
       name: expand(one.name),
@@ -182,7 +184,7 @@ class JobRun {
   }
 
   async #prepare(): Promise<Failure | undefined> {
-    const { facts, log, temporaryDir } = this.#world;
+    const { log, temporaryDir } = this.#world;
     this.#config = undefined;
     this.#prepared = undefined;
     this.#attemptDir = await mkdtemp(join(temporaryDir, "custom-executor"));
@@ -204,7 +206,6 @@ class JobRun {
     const prepared = this.#startBuild(config);
     if ("kind" in prepared) return prepared;
     this.#prepared = prepared;
-    log.line(`Using shell ${config.shell ?? "bash"}, job ${facts.jobId} in ${prepared.directories.projectDir}`);
     const outcome = await this.#call(["prepare"], { stop });
     return outcome.kind === "ok" ? undefined : outcome;
   }
@@ -236,7 +237,8 @@ class JobRun {
     const { log, diagnose, facts } = this.#world;
     let partial = "";
     const outcome = await this.#call(["cleanup", "--configuration", this.#world.configuration], {
-      stop: new AbortController().signal,
+      // No cancel and no job timeout reaches the clean-up.
+      stop: AbortSignal.timeout(cleanupSeconds * 1000),
       onStdout: () => undefined,
       onStderr: (chunk) => {
         const lines = (partial + chunk.toString("utf8")).split("\n");
@@ -384,7 +386,8 @@ class JobRun {
   async #uploadArtifacts(onSuccess: boolean): Promise<Failure | undefined> {
     const { facts, artifactsFile, log } = this.#world;
     const own = facts.job.artifacts;
-    if (own === undefined || !isDue(own.when, onSuccess) || (own.paths.length === 0 && !own.untracked)) return undefined;
+    if (own === undefined || !isDue(own.when, onSuccess) || (own.paths.length === 0 && !own.untracked))
+      return undefined;
     const context = this.#context();
     const expand = (text: string) => expandValue(text, context.variables, context.temporaryDir);
     const artifacts = { ...own, paths: own.paths.map(expand), exclude: own.exclude.map(expand) };

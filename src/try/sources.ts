@@ -27,8 +27,8 @@ export interface Sources {
   readonly shallow: string;
   /** A tree with the changes that are not committed yet, when there are any. */
   readonly changedTree: string | undefined;
-  /** What the log says about where the sources come from. */
-  readonly notes: readonly string[];
+  /** What the user is told about where the sources come from. */
+  readonly note: string;
 }
 
 /** The one program that is called here, with its environment. */
@@ -48,7 +48,8 @@ export async function packSources(directory: string, depth: number, world: GitWo
   const git = new Git(world);
   const work = join(world.temporaryDir, "sources.git");
   const top = await git.tryRun(directory, ["rev-parse", "--show-toplevel"]);
-  const head = top === undefined ? undefined : await git.tryRun(directory, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
+  const head =
+    top === undefined ? undefined : await git.tryRun(directory, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
   const root = top ?? directory;
   if (head === undefined) return packFiles(git, root, work, top !== undefined);
 
@@ -61,17 +62,19 @@ export async function packSources(directory: string, depth: number, world: GitWo
 
   const changes = await commitChanges(git, { root, work, objects, index, head });
   const branch = await git.tryRun(root, ["symbolic-ref", "--short", "--quiet", "HEAD"]);
-  const packed = await pack(git, work, changes?.commit ?? head, depth === 0 || changes === undefined ? depth : depth + 1);
-  const notes = [`The sources are those of ${root}, commit ${head.slice(0, 8)}`];
-  if (changes !== undefined) {
-    notes.push(`and its changes that are not committed yet, in ${changes.files} tracked ${changes.files === 1 ? "file" : "files"}`);
-  }
-  const untracked = lines(await git.run(root, ["-c", "core.quotePath=false", "ls-files", "--others", "--exclude-standard"]));
-  if (untracked.length > 0) {
-    const shown = untracked.slice(0, 5).join(", ") + (untracked.length > 5 ? ", …" : "");
-    notes.push(`without ${untracked.length} untracked ${untracked.length === 1 ? "file" : "files"} (${shown}): use git add to have them in the job`);
-  }
-  const [title, author, timestamp] = lines(await git.run(root, ["log", "-1", "--format=%s%n%an <%ae>%n%cI", head]), true);
+  const packed = await pack(
+    git,
+    work,
+    changes?.commit ?? head,
+    depth === 0 || changes === undefined ? depth : depth + 1,
+  );
+  const untracked = lines(
+    await git.run(root, ["-c", "core.quotePath=false", "ls-files", "--others", "--exclude-standard"]),
+  );
+  const [title, author, timestamp] = lines(
+    await git.run(root, ["log", "-1", "--format=%s%n%an <%ae>%n%cI", head]),
+    true,
+  );
   return {
     root,
     sha: head,
@@ -85,8 +88,19 @@ export async function packSources(directory: string, depth: number, world: GitWo
     remotePath: remotePath(await git.tryRun(root, ["remote", "get-url", "origin"])),
     ...packed,
     changedTree: changes?.tree,
-    notes,
+    note: describe(root, head, changes?.files ?? 0, untracked),
   };
+}
+
+function describe(root: string, head: string, changed: number, untracked: readonly string[]): string {
+  const files = (count: number, kind: string) => `${count} ${kind} ${count === 1 ? "file" : "files"}`;
+  const changes = changed === 0 ? "" : `, with the uncommitted changes to ${files(changed, "tracked")}`;
+  const shown = untracked.slice(0, 5).join(", ") + (untracked.length > 5 ? ", …" : "");
+  const without =
+    untracked.length === 0
+      ? ""
+      : `, without ${files(untracked.length, "untracked")}, as git add was not used on them: ${shown}`;
+  return `Sources: ${root} at commit ${head.slice(0, 8)}${changes}${without}`;
 }
 
 interface Repository {
@@ -97,7 +111,10 @@ interface Repository {
   readonly head: string;
 }
 
-async function commitChanges(git: Git, repository: Repository): Promise<{ commit: string; tree: string; files: number } | undefined> {
+async function commitChanges(
+  git: Git,
+  repository: Repository,
+): Promise<{ commit: string; tree: string; files: number } | undefined> {
   const index = join(repository.work, "index");
   await copyIfThere(repository.index, index);
   // New objects go to our own directory; the repository's are only read.
@@ -108,7 +125,9 @@ async function commitChanges(git: Git, repository: Repository): Promise<{ commit
   };
   await git.run(repository.root, ["add", "--update", "--", ":/"], environment);
   const tree = await git.run(repository.root, ["write-tree"], environment);
-  const changed = lines(await git.run(repository.root, ["diff-tree", "-r", "--name-only", repository.head, tree], environment));
+  const changed = lines(
+    await git.run(repository.root, ["diff-tree", "-r", "--name-only", repository.head, tree], environment),
+  );
   if (changed.length === 0) return undefined;
   const commit = await git.run(
     repository.root,
@@ -124,7 +143,10 @@ async function packFiles(git: Git, root: string, work: string, isRepository: boo
   const environment = { GIT_DIR: work, GIT_WORK_TREE: root };
   await git.run(root, ["add", "--all", "--", "."], environment);
   const tree = await git.run(root, ["write-tree"], environment);
-  const commit = await git.run(root, ["commit-tree", tree, "-m", "The files as they are"], { ...environment, ...identity });
+  const commit = await git.run(root, ["commit-tree", tree, "-m", "The files as they are"], {
+    ...environment,
+    ...identity,
+  });
   const packed = await pack(git, work, commit, 0);
   const why = isRepository ? "has no commit yet" : "is no Git repository";
   return {
@@ -140,7 +162,7 @@ async function packFiles(git: Git, root: string, work: string, isRepository: boo
     remotePath: undefined,
     ...packed,
     changedTree: undefined,
-    notes: [`${root} ${why}: its files became a commit for this run`],
+    note: `Sources: ${root} ${why}, so its files became a commit for this run`,
   };
 }
 
@@ -149,7 +171,19 @@ async function pack(git: Git, work: string, commit: string, depth: number): Prom
   const ship = `${work}-ship`;
   const deep = depth > 0 ? ["--depth", String(depth)] : [];
   const url = `file://${work.split("/").map(encodeURIComponent).join("/")}`;
-  await git.run(work, ["clone", "--quiet", "--bare", "--no-tags", "--single-branch", "--branch", "try", ...deep, "--", url, ship]);
+  await git.run(work, [
+    "clone",
+    "--quiet",
+    "--bare",
+    "--no-tags",
+    "--single-branch",
+    "--branch",
+    "try",
+    ...deep,
+    "--",
+    url,
+    ship,
+  ]);
   const directory = join(ship, "objects", "pack");
   const name = (await readdir(directory)).find((file) => file.endsWith(".pack"));
   if (name === undefined) throw new JacamarError("pipeline_invalid", `Cannot pack the sources: Git made no pack`);
@@ -174,7 +208,8 @@ async function checkSize(root: string): Promise<void> {
       if (!one.isFile()) continue;
       files += 1;
       bytes += (await stat(path)).size;
-      if (files > 20_000 || bytes > 4 * inlineLimitBytes) throw tooLarge(`${root} holds more than ${files - 1} files or ${mebibytes(bytes)}`);
+      if (files > 20_000 || bytes > 4 * inlineLimitBytes)
+        throw tooLarge(`${root} holds more than ${files - 1} files or ${mebibytes(bytes)}`);
     }
   }
 }
@@ -183,7 +218,9 @@ function tooLarge(what: string): JacamarError {
   return new JacamarError(
     "pipeline_invalid",
     `${what}, but no more than ${mebibytes(inlineLimitBytes)} can travel in a script`,
-    { hint: "Try it in a smaller repository, with the variable GIT_DEPTH: 1, or without sources with GIT_STRATEGY: none" },
+    {
+      hint: "Try it in a smaller repository, with the variable GIT_DEPTH: 1, or without sources with GIT_STRATEGY: none",
+    },
   );
 }
 
@@ -233,10 +270,17 @@ class Git {
   }
 
   /** Git's output without the last line break. Throws `pipeline_invalid` with what Git said. */
-  async run(directory: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<string> {
+  async run(
+    directory: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     const result = await this.#call(directory, args, environment);
     if ("exitCode" in result.ending && result.ending.exitCode === 0) return result.stdout.replace(/\n$/, "");
-    throw new JacamarError("pipeline_invalid", `Cannot pack the sources: git ${args[0] ?? ""} failed: ${result.stderr.trim()}`);
+    throw new JacamarError(
+      "pipeline_invalid",
+      `Cannot pack the sources: git ${args[0] ?? ""} failed: ${result.stderr.trim()}`,
+    );
   }
 
   /** The same, or undefined when Git exits with another code than 0. */
@@ -264,5 +308,16 @@ class Git {
         cause: error,
       });
     }
+  }
+}
+
+/** The top of the Git repository that holds the directory, or the directory itself. */
+export async function projectRoot(directory: string, world: GitWorld): Promise<string> {
+  try {
+    return (await new Git(world).tryRun(directory, ["rev-parse", "--show-toplevel"])) ?? directory;
+  } catch (error) {
+    // A pipeline without sources needs no Git; the others hear of it when they are packed.
+    if (error instanceof JacamarError) return directory;
+    throw error;
   }
 }

@@ -1,14 +1,7 @@
 import { archivePrograms, packCommand, writeFileList } from "./archive-script.ts";
 import type { ArtifactsDefinition } from "./job-definition.ts";
 import type { PayloadMarkers } from "./payload-stream.ts";
-import {
-  frame,
-  ScriptBody,
-  type ScriptContext,
-  temporaryFile,
-  writeCommands,
-  writeExports,
-} from "./script.ts";
+import { frame, ScriptBody, type ScriptContext, temporaryFile, writeCommands, writeExports } from "./script.ts";
 import { shellEscape } from "./shell-escape.ts";
 import type { Sources } from "./sources.ts";
 import { valueOf } from "./variables.ts";
@@ -58,7 +51,8 @@ export function getSources(
     body.command("mkdir", "-p", context.projectDir);
     return framed(body.notice("Skipping Git checkout").notice("Skipping Git submodules setup"), context);
   }
-  for (const line of ["GIT_TERMINAL_PROMPT=0", "GCM_INTERACTIVE=Never", "GIT_LFS_SKIP_SMUDGE=1"]) body.line(`export ${line}`);
+  for (const line of ["GIT_TERMINAL_PROMPT=0", "GCM_INTERACTIVE=Never", "GIT_LFS_SKIP_SMUDGE=1"])
+    body.line(`export ${line}`);
   writeCommands(body, options.preGetSources);
   writeCheckout(body, context, sources, options);
   body.notice("Skipping Git submodules setup");
@@ -84,10 +78,7 @@ function writeCheckout(
     body.command("git", "config", "-f", `${template}/config`, key, value);
   }
   if (options.strategy === "clone") removeDirectory(body, project);
-  for (const note of sources.notes) body.line(`echo ${shellEscape(note)}`);
-  body.notice(
-    options.depth > 0 ? `Fetching changes with git depth set to ${options.depth}...` : "Fetching changes...",
-  );
+  body.notice(options.depth > 0 ? `Fetching changes with git depth set to ${options.depth}...` : "Fetching changes...");
   const format = sources.objectFormat === "sha1" ? [] : ["--object-format", sources.objectFormat];
   body.command("git", "init", "--quiet", project, "--template", template, ...format);
   body.command("cd", project);
@@ -199,7 +190,11 @@ export function downloadArtifacts(context: ScriptContext, downloads: readonly Do
 }
 
 /** `upload_artifacts_on_success` and `…_on_failure`: prints the archive between two marker lines. */
-export function uploadArtifacts(context: ScriptContext, artifacts: ArtifactsDefinition, markers: PayloadMarkers): string {
+export function uploadArtifacts(
+  context: ScriptContext,
+  artifacts: ArtifactsDefinition,
+  markers: PayloadMarkers,
+): string {
   const body = inProject(context);
   const list = temporaryFile(context, "artifacts.list");
   body.whenInstalled([...archivePrograms, "base64"], "Uploading artifacts", () => {
@@ -237,7 +232,9 @@ function inProject(context: ScriptContext): ScriptBody {
 function writeGitCleanup(body: ScriptBody, context: ScriptContext): void {
   const git = `${context.projectDir}/.git`;
   body.removeFile(
-    ...["index.lock", "shallow.lock", "HEAD.lock", "hooks/post-checkout", "config.lock"].map((name) => `${git}/${name}`),
+    ...["index.lock", "shallow.lock", "HEAD.lock", "hooks/post-checkout", "config.lock"].map(
+      (name) => `${git}/${name}`,
+    ),
   );
   for (const directory of [temporaryFile(context, "git-template"), git]) {
     body.removeFile(`${directory}/config`);

@@ -153,14 +153,13 @@ function gitlabTags(tags: Tags): Tags {
   return [
     ...kept.map((tag) => {
       if (typeof tag === "string" || tag.tag !== "tag:yaml.org,2002:float" || tag.collection !== undefined) return tag;
-      const { resolve } = tag;
       return {
         ...tag,
         // `1.0` must come out as "1.0" when it becomes a variable.
         resolve(this: void, text: string) {
           const number = Number(text.replaceAll("_", ""));
-          if (Number.isInteger(number) && Math.abs(number) < 1e16 && text.includes(".")) return number.toFixed(1);
-          return Number.isNaN(number) ? text : (resolve?.(text, () => undefined, {}) ?? number);
+          if (Number.isNaN(number)) return text;
+          return Number.isInteger(number) && text.includes(".") && Math.abs(number) < 1e16 ? number.toFixed(1) : number;
         },
       };
     }),
