@@ -1,44 +1,76 @@
 import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 
 /**
- * Makes what ships: one bundle, `dist/jacamar.cjs`, and the launcher `dist/jacamar`. Each file is replaced at once, so a
+ * Makes what ships: the bundle `dist/jacamar.cjs`, what it reads only when it is needed, and the launcher `dist/jacamar`. Each file is replaced at once, so a
  * job that starts during a build gets the old program or the new one, whole.
  *
  * `--entry FILE` and `--outdir DIRECTORY` are for trying this script.
  */
 const { values } = parseArgs({ options: { entry: { type: "string" }, outdir: { type: "string" } } });
 const checkout = join(import.meta.dirname, "..");
-const entry = values.entry ?? join(checkout, "src/main.ts");
 const outdir = values.outdir ?? join(checkout, "dist");
 
-const result = await build({
-  entryPoints: [entry],
-  outfile: join(outdir, "jacamar.cjs"),
-  write: false,
-  bundle: true,
-  // A CommonJS bundle starts faster than a module, and a smaller file is read faster. Names stay: a stack must be readable.
-  format: "cjs",
-  platform: "node",
-  target: "node26",
-  minifyWhitespace: true,
-  minifySyntax: true,
-  legalComments: "none",
-  metafile: true,
-  logLevel: "warning",
-  // Neither has a value in such a bundle: what would break only when it ships must break here.
-  logOverride: { "empty-import-meta": "error", "unsupported-dynamic-import": "error" },
-});
+/**
+ * What most stages never need, and what makes a bundle twice as large: each becomes a file of its own, read only when it is
+ * asked for. A job starts the program a dozen times, and reading 250 kB more costs each start some milliseconds.
+ */
+const lazyModules: Readonly<Record<string, string>> = {
+  "jacamar-try.cjs": "src/try/try.ts",
+  "jacamar-patterns.cjs": "src/config/patterns.ts",
+  "jacamar-place.cjs": "src/config/place.ts",
+};
+
+const lazyFiles: Plugin = {
+  name: "lazy-files",
+  setup(bundle) {
+    bundle.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir }) => {
+      if (kind !== "dynamic-import") return undefined;
+      const source = relative(checkout, join(resolveDir, path));
+      const file = Object.keys(lazyModules).find((name) => lazyModules[name] === source);
+      return file === undefined ? undefined : { path: `./${file}`, external: true };
+    });
+  },
+};
+
+const entries: Readonly<Record<string, string>> = values.entry
+  ? { "jacamar.cjs": values.entry }
+  : { "jacamar.cjs": "src/main.ts", ...lazyModules };
+const bundles = await Promise.all(
+  Object.entries(entries).map(([file, source]) => bundleOf(isAbsolute(source) ? source : join(checkout, source), file)),
+);
+
+async function bundleOf(entry: string, file: string) {
+  return build({
+    entryPoints: [entry],
+    outfile: join(outdir, file),
+    write: false,
+    bundle: true,
+    // A CommonJS bundle starts faster than a module, and a smaller file is read faster. Names stay: a stack must be readable.
+    format: "cjs",
+    platform: "node",
+    target: "node26",
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: "none",
+    metafile: true,
+    logLevel: "warning",
+    plugins: [lazyFiles],
+    // Neither has a value in such a bundle: what would break only when it ships must break here.
+    logOverride: { "empty-import-meta": "error", "unsupported-dynamic-import": "error" },
+  });
+}
 
 mkdirSync(outdir, { recursive: true });
-for (const file of result.outputFiles) replace(file.path, file.contents);
-replace(join(outdir, "meta.json"), JSON.stringify(result.metafile));
+for (const { outputFiles } of bundles) for (const file of outputFiles) replace(file.path, file.contents);
+replace(join(outdir, "meta.json"), JSON.stringify(bundles.map(({ metafile }) => metafile)));
 replace(join(outdir, "jacamar"), launcher(), 0o755);
 
-const [bundle] = result.outputFiles;
-console.log(`${basename(bundle?.path ?? "")}: ${Math.round((bundle?.contents.length ?? 0) / 1024)} kB`);
+for (const file of bundles.flatMap(({ outputFiles }) => outputFiles)) {
+  console.log(`${basename(file.path)}: ${Math.round(file.contents.length / 1024)} kB`);
+}
 
 function replace(path: string, contents: string | Uint8Array, mode = 0o644): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);

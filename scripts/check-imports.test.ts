@@ -103,7 +103,7 @@ describe("checkImports()", () => {
       "const b = /[\"'`]/.test(x); // `",
       "const c = x ? \"//\" : '/*';",
       'const d = `${x ? `http://${f({ y: "}" })}` : ""} "/*`; // `',
-      "const e = a / b; const f = [/[/]\"/, /\\/`/];",
+      'const e = a / b; const f = [/[/]"/, /\\/`/];',
     ];
     const files = { "gitlab/a.ts": text.join("\n"), "command/c.ts": "" };
     assert.deepEqual(check(files), []);

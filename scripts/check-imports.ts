@@ -97,7 +97,9 @@ function refuseFile(file: string, target: string, files: ReadonlyMap<string, str
   const room = roomOf(file);
   if (target.startsWith("../")) {
     if (isTest(file) && target.startsWith("../test/harness/")) return undefined;
-    return target === "../package.json" && room === "version.ts" ? undefined : `imports ${target}, which is not in src/`;
+    return target === "../package.json" && room === "version.ts"
+      ? undefined
+      : `imports ${target}, which is not in src/`;
   }
   if (!files.has(target)) return `imports ${target}, which is not there`;
   const other = roomOf(target);
@@ -138,11 +140,13 @@ function importsOf(code: string): Import[] {
 
 /** Ways to load code that this check could not follow. */
 function hiddenImports(file: string, code: string): Violation[] {
-  return [...code.matchAll(/\bimport\s*\((?!\s*["'][^"']+["']\s*[,)])|\brequire\s*\(|\bcreateRequire\b/g)].map((match) => ({
-    file,
-    line: lineAt(code, match.index),
-    message: `loads code in a way that cannot be checked: ${match[0].trim()}`,
-  }));
+  return [...code.matchAll(/\bimport\s*\((?!\s*["'][^"']+["']\s*[,)])|\brequire\s*\(|\bcreateRequire\b/g)].map(
+    (match) => ({
+      file,
+      line: lineAt(code, match.index),
+      message: `loads code in a way that cannot be checked: ${match[0].trim()}`,
+    }),
+  );
 }
 
 function identityChanges(file: string, code: string): Violation[] {

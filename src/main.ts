@@ -1,4 +1,8 @@
 import { parseArgs } from "node:util";
+import { runCleanup } from "./command/cleanup.ts";
+import { openContext, throwIfStopped } from "./command/context.ts";
+import { runPrepare } from "./command/prepare.ts";
+import { runScript } from "./command/run.ts";
 import { JacamarError } from "./error/error.ts";
 import { JobLog } from "./log/job-log.ts";
 import { listenForStop } from "./process/signals.ts";
@@ -45,13 +49,20 @@ async function dispatch(
 ): Promise<number> {
   if (command === "try") {
     const { runTry } = await import("./try/try.ts");
-    return await runTry(argv.slice(argv.indexOf("try") + 1));
+    const { stdout, stderr } = process;
+    return await runTry(argv.slice(argv.indexOf("try") + 1), {
+      environment: process.env,
+      workingDirectory: process.cwd(),
+      stdout,
+      stderr,
+      driver: [process.execPath, process.argv[1] ?? "", "--no-auth"],
+      version,
+    });
   }
   const { values, positionals } = parseCommandLine(argv);
   if (values.version) return print(version);
   if (values.help) return print(help);
   if (command === undefined || stop === undefined) throw usage("No command was given");
-  const { openContext, throwIfStopped } = await import("./command/context.ts");
   const context = openContext(process.env, stop);
   switch (command) {
     case "config": {
@@ -62,19 +73,16 @@ async function dispatch(
       break;
     }
     case "prepare": {
-      const { runPrepare } = await import("./command/prepare.ts");
       await runPrepare(context, log);
       break;
     }
     case "run": {
       const [, script, stage] = positionals;
       if (script === undefined || stage === undefined) throw usage("The run command needs a script and a stage");
-      const { runScript } = await import("./command/run.ts");
       await runScript(context, script, stage);
       break;
     }
     case "cleanup": {
-      const { runCleanup } = await import("./command/cleanup.ts");
       await runCleanup(context, log);
       return 0;
     }

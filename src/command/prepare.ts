@@ -18,7 +18,7 @@ import { shellExitCode } from "../process/command.ts";
 import { follow } from "../process/follow.ts";
 import { killGroup } from "../process/capture.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
-import { takePipes } from "../process/pipes.ts";
+import { fillPipes, takePipes } from "../process/pipes.ts";
 import { makeDirectory, removeTree } from "../workspace/directories.ts";
 import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
@@ -43,6 +43,7 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   const images = planImages(job, config, await allowlist(config));
   if (images.user) checkVolumeSources(context, state);
   makeJobDirectories(context, state);
+  await fillPipes(pipesDirectory(state.workspace));
   throwIfStopped(context.stop);
   if (job.serviceNames.length > 0) {
     log.say(`WARNING: services are not supported by this runner, and are not started: ${job.serviceNames.join(", ")}`);

@@ -5,6 +5,11 @@ import { type Blame, type ErrorCode, errorCodes } from "./codes.ts";
  * to do. Neither may hold a secret. Anything else that is thrown is a defect and is reported as `internal`.
  */
 export class JacamarError extends Error {
+  /** The program ships in a few bundles, each with a class of its own: an error of one must be known in the others. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === "JacamarError" && "code" in value && isErrorCode(value.code);
+  }
+
   override readonly name = "JacamarError";
   readonly code: ErrorCode;
   readonly hint: string | undefined;
@@ -18,6 +23,10 @@ export class JacamarError extends Error {
   get blame(): Blame {
     return errorCodes[this.code].blame;
   }
+}
+
+function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === "string" && Object.hasOwn(errorCodes, code);
 }
 
 /** The `code` of an error of Node's own (`ENOENT`, `EACCES`, …), or undefined for anything else. */

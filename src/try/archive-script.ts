@@ -67,13 +67,13 @@ interface Rule {
  * counts once for each of its parents, itself included, that the pattern names.
  */
 function awkProgram(rules: readonly Rule[], excludes: readonly Rule[], untracked: boolean, projectDir: string): string {
-  const lines = ["function excluded(path) {"];
+  const lines = ["function excluded(path, times) {"];
   for (const [index, rule] of excludes.entries()) {
-    lines.push(`  if (path ~ /^${rule.regex}$/) { e${index}++; return 1 }`);
+    lines.push(`  if (path ~ /^${rule.regex}$/) { e${index} += times; return 1 }`);
   }
   lines.push("  return 0", "}", "function wanted(path) {", '  if (path != ".") print "./" path', "}", "{");
   lines.push("  kind = substr($0, 1, 1); path = substr($0, 2)");
-  lines.push('  if (kind == "U") { if (!excluded(path)) { u++; wanted(path) } ; next }');
+  lines.push('  if (kind == "U") { if (!excluded(path, 1)) { u++; wanted(path) } ; next }');
   for (const [index, rule] of rules.entries()) {
     // `.` names the project itself and so everything in it.
     const everything = rule.regex === "([.])";
@@ -87,7 +87,7 @@ function awkProgram(rules: readonly Rule[], excludes: readonly Rule[], untracked
       lines.push(`      if (head ~ /^${rule.regex}$/) n++`);
       lines.push("    }");
     }
-    lines.push(`    if (n > 0 && !excluded(path)) { f${index} += n; wanted(path) }`);
+    lines.push(`    if (n > 0 && !excluded(path, n)) { f${index} += n; wanted(path) }`);
     lines.push("  }");
   }
   lines.push("}", "END {", '  log_to = "cat >&2"');

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { CachePlan } from "./stage-scripts.ts";
-import type { CacheDefinition } from "./job-definition.ts";
+import type { CacheDefinition } from "./storage-definition.ts";
 
 export interface CacheWorld {
   /** The project's own cache directory. */

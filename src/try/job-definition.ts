@@ -1,4 +1,5 @@
 import { parseGitlabDuration } from "./duration.ts";
+import { type ImageDefinition, readImage } from "./image-definition.ts";
 import {
   asBoolean,
   asCommands,
@@ -10,44 +11,20 @@ import {
   asText,
   asTextOrTexts,
   asTexts,
+  checkKeys,
   entry,
   nearest,
 } from "./read-node.ts";
-import { type Variable, variable } from "./variables.ts";
+import { readVariables } from "./read-variables.ts";
+import {
+  type ArtifactsDefinition,
+  type CacheDefinition,
+  readArtifacts,
+  readCaches,
+  type When,
+} from "./storage-definition.ts";
+import type { Variable } from "./variables.ts";
 import { type Place, pipelineError, type YamlMap, type YamlNode } from "./yaml-tree.ts";
-
-/** A container image, or a service, as the job names it; variables in the name are not expanded yet. */
-export interface ImageDefinition {
-  readonly name: string;
-  readonly alias?: string;
-  readonly entrypoint?: readonly string[];
-  readonly command?: readonly string[];
-  readonly variables?: readonly Variable[];
-  readonly pullPolicy?: readonly string[];
-  readonly platform: string;
-  readonly user: string;
-  readonly kubernetesUser: string;
-}
-
-export type When = "on_success" | "on_failure" | "always";
-
-export interface ArtifactsDefinition {
-  readonly name: string;
-  readonly paths: readonly string[];
-  readonly exclude: readonly string[];
-  readonly untracked: boolean;
-  readonly when: When;
-  readonly expireIn: string;
-}
-
-export interface CacheDefinition {
-  readonly key: string | { readonly files: readonly string[]; readonly prefix: string };
-  readonly paths: readonly string[];
-  readonly untracked: boolean;
-  readonly policy: string;
-  readonly when: When;
-  readonly fallbackKeys: readonly string[];
-}
 
 export interface Need {
   readonly job: string;
@@ -206,22 +183,6 @@ export function readJob(
   };
 }
 
-/** Variables of the pipeline or of a job: values, or maps with `value` and `expand`. */
-export function readVariables(node: YamlNode, what: string): Variable[] {
-  return [...asMap(node, what).entries].map(([key, value]) => {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) {
-      throw pipelineError(value, `${what}: "${key}" cannot be the name of a variable`);
-    }
-    if (value.kind !== "map") return variable(key, asPlainValue(value, `${what}: "${key}"`));
-    checkKeys(value, `${what}: "${key}"`, ["value", "description", "options", "expand"]);
-    const given = entry(value, "value");
-    const expand = entry(value, "expand");
-    return variable(key, given === undefined ? "" : asPlainValue(given, `${what}: "${key}": "value"`), {
-      raw: expand !== undefined && !asBoolean(expand, `${what}: "${key}": "expand"`),
-    });
-  });
-}
-
 function withDefaults(name: string, own: YamlMap, defaults: YamlMap | undefined): YamlMap {
   if (defaults === undefined) return own;
   const inherited = inheritance(own, "default", `job "${name}": "inherit"`);
@@ -240,113 +201,11 @@ function inheritance(job: YamlMap, key: "default" | "variables", what: string): 
   return node.kind === "list" ? asTexts(node, `${what}: "${key}"`) : asBoolean(node, `${what}: "${key}"`);
 }
 
-function readImage(node: YamlNode, what: string): ImageDefinition {
-  if (node.kind !== "map") return { name: asText(node, what), platform: "", user: "", kubernetesUser: "" };
-  checkKeys(node, what, [
-    "name",
-    "entrypoint",
-    "pull_policy",
-    "docker",
-    "kubernetes",
-    "ports",
-    "alias",
-    "command",
-    "variables",
-  ]);
-  const name = entry(node, "name");
-  if (name === undefined) throw pipelineError(node, `${what} has no "name"`);
-  const docker = entry(node, "docker");
-  const kubernetes = entry(node, "kubernetes");
-  const option = (options: YamlNode | undefined, key: string): string => {
-    const value = options === undefined ? undefined : entry(asMap(options, what), key);
-    return value === undefined ? "" : asPlainValue(value, `${what}: "${key}"`);
-  };
-  const optional = <T>(key: string, reader: (value: YamlNode, label: string) => T) => {
-    const value = entry(node, key);
-    return value === undefined ? undefined : reader(value, `${what}: "${key}"`);
-  };
-  const [alias, entrypoint, command] = [
-    optional("alias", asText),
-    optional("entrypoint", asTextOrTexts),
-    optional("command", asTextOrTexts),
-  ];
-  const variables = optional("variables", readVariables);
-  const pullPolicy = optional("pull_policy", asTextOrTexts);
-  return {
-    name: asText(name, `${what}: "name"`),
-    ...(alias === undefined ? {} : { alias }),
-    ...(entrypoint === undefined ? {} : { entrypoint }),
-    ...(command === undefined ? {} : { command }),
-    ...(variables === undefined ? {} : { variables }),
-    ...(pullPolicy === undefined ? {} : { pullPolicy }),
-    platform: option(docker, "platform"),
-    user: option(docker, "user"),
-    kubernetesUser: option(kubernetes, "user"),
-  };
-}
-
 function readHooks(node: YamlNode, what: string, unhonoured: (keyword: string) => void): string[] {
   const hooks = asMap(node, what);
   for (const key of hooks.entries.keys()) if (key !== "pre_get_sources_script") unhonoured(`hooks:${key}`);
   const script = entry(hooks, "pre_get_sources_script");
   return script === undefined ? [] : asCommands(script, `${what}: "pre_get_sources_script"`);
-}
-
-const whens = ["on_success", "on_failure", "always"] as const;
-
-function readArtifacts(node: YamlNode, what: string, unhonoured: (keyword: string) => void): ArtifactsDefinition {
-  const artifacts = asMap(node, what);
-  const known = ["paths", "exclude", "untracked", "when", "name", "expire_in"];
-  const ignored = ["reports", "expose_as", "public", "access"];
-  checkKeys(artifacts, what, [...known, ...ignored]);
-  for (const key of artifacts.entries.keys()) if (ignored.includes(key)) unhonoured(`artifacts:${key}`);
-  const read = <T>(key: string, reader: (value: YamlNode, label: string) => T): T | undefined => {
-    const value = entry(artifacts, key);
-    return value === undefined ? undefined : reader(value, `${what}: "${key}"`);
-  };
-  return {
-    name: read("name", asText) ?? "",
-    paths: read("paths", asTexts) ?? [],
-    exclude: read("exclude", asTexts) ?? [],
-    untracked: read("untracked", asBoolean) ?? false,
-    when: read("when", (value, label) => asOneOf(value, label, whens)) ?? "on_success",
-    expireIn: read("expire_in", asPlainValue) ?? "",
-  };
-}
-
-function readCaches(node: YamlNode, what: string, unhonoured: (keyword: string) => void): CacheDefinition[] {
-  const nodes = node.kind === "list" ? node.items : [node];
-  if (nodes.length > 4) throw pipelineError(node, `${what} has ${nodes.length} entries, but GitLab allows 4`);
-  return nodes.map((one) => readCache(asMap(one, what), what, unhonoured));
-}
-
-function readCache(cache: YamlMap, what: string, unhonoured: (keyword: string) => void): CacheDefinition {
-  checkKeys(cache, what, ["key", "paths", "untracked", "policy", "when", "fallback_keys", "unprotect"]);
-  if (entry(cache, "unprotect") !== undefined) unhonoured("cache:unprotect");
-  const read = <T>(key: string, reader: (value: YamlNode, label: string) => T): T | undefined => {
-    const value = entry(cache, key);
-    return value === undefined ? undefined : reader(value, `${what}: "${key}"`);
-  };
-  return {
-    key: read("key", readCacheKey) ?? "default",
-    paths: read("paths", asTexts) ?? [],
-    untracked: read("untracked", asBoolean) ?? false,
-    policy: read("policy", asText) ?? "pull-push",
-    when: read("when", (value, label) => asOneOf(value, label, whens)) ?? "on_success",
-    fallbackKeys: read("fallback_keys", asTexts) ?? [],
-  };
-}
-
-function readCacheKey(node: YamlNode, what: string): CacheDefinition["key"] {
-  if (node.kind !== "map") return asPlainValue(node, what);
-  checkKeys(node, what, ["files", "files_commits", "prefix"]);
-  const files = entry(node, "files") ?? entry(node, "files_commits");
-  if (files === undefined) throw pipelineError(node, `${what} has no "files"`);
-  const prefix = entry(node, "prefix");
-  return {
-    files: asTexts(files, `${what}: "files"`),
-    prefix: prefix === undefined ? "" : asPlainValue(prefix, `${what}: "prefix"`),
-  };
 }
 
 function readNeeds(node: YamlNode, what: string, unhonoured: (keyword: string) => void): Need[] {
@@ -397,10 +256,4 @@ function readTimeout(node: YamlNode, what: string): number {
   const seconds = parseGitlabDuration(asPlainValue(node, what));
   if (seconds !== undefined && seconds > 0) return seconds;
   throw pipelineError(node, `${what} is not a duration`, 'Write it as "1 hour 30 minutes" or "90m"');
-}
-
-function checkKeys(map: YamlMap, what: string, known: readonly string[]): void {
-  for (const [key, node] of map.entries) {
-    if (!known.includes(key)) throw pipelineError(node, `${what} has an unknown key "${key}"`, nearest(key, known));
-  }
 }

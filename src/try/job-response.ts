@@ -1,4 +1,4 @@
-import type { ImageDefinition } from "./job-definition.ts";
+import type { ImageDefinition } from "./image-definition.ts";
 import { type JobFacts, repositoryUrl } from "./job-variables.ts";
 import { type Variable, valueOf } from "./variables.ts";
 

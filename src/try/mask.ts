@@ -12,7 +12,7 @@ export class Mask {
   constructor(secrets: readonly string[]) {
     // Latin-1 makes each byte one character, so that bytes which are no UTF-8 pass through unharmed.
     const unique = new Set(secrets.filter((one) => one !== "").map((one) => Buffer.from(one).toString("latin1")));
-    this.#secrets = [...unique].sort((a, b) => b.length - a.length);
+    this.#secrets = [...unique].toSorted((a, b) => b.length - a.length);
     const source = this.#secrets.map((one) => one.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|");
     this.#pattern = source === "" ? undefined : new RegExp(source, "g");
   }

@@ -1,5 +1,6 @@
 import { expandExtends, deepMerge, resolveReferences } from "./expand-pipeline.ts";
-import { defaultKeywords, type JobDefinition, readJob, readVariables } from "./job-definition.ts";
+import { defaultKeywords, type JobDefinition, readJob } from "./job-definition.ts";
+import { readVariables } from "./read-variables.ts";
 import { asMap, asText, asTexts, entry, nearest } from "./read-node.ts";
 import type { Variable } from "./variables.ts";
 import { pipelineError, readYaml, type YamlMap, type YamlNode } from "./yaml-tree.ts";

@@ -84,3 +84,10 @@ function describe(node: YamlNode): string {
   if (node.kind === "reference") return "a reference";
   return node.value === null ? "empty" : `"${String(node.value).slice(0, 60)}"`;
 }
+
+/** Refuses keys that a map may not have. */
+export function checkKeys(map: YamlMap, what: string, known: readonly string[]): void {
+  for (const [key, node] of map.entries) {
+    if (!known.includes(key)) throw pipelineError(node, `${what} has an unknown key "${key}"`, nearest(key, known));
+  }
+}

@@ -1,5 +1,5 @@
 import { archivePrograms, packCommand, writeFileList } from "./archive-script.ts";
-import type { ArtifactsDefinition } from "./job-definition.ts";
+import type { ArtifactsDefinition } from "./storage-definition.ts";
 import type { PayloadMarkers } from "./payload-stream.ts";
 import { frame, ScriptBody, type ScriptContext, temporaryFile, writeCommands, writeExports } from "./script.ts";
 import { shellEscape } from "./shell-escape.ts";

@@ -119,7 +119,7 @@ function mergeSources(value: YamlNode, place: Place): Iterable<[string, YamlNode
   if (value.kind === "map") return value.entries;
   if (value.kind !== "list") throw pipelineError(place, "The merge key << needs a map or a list of maps");
   const merged = new Map<string, YamlNode>();
-  for (const item of [...value.items].reverse()) {
+  for (const item of value.items.toReversed()) {
     if (item.kind !== "map") throw pipelineError(item, "The merge key << needs a map or a list of maps");
     for (const [name, one] of item.entries) merged.set(name, one);
   }

@@ -83,6 +83,14 @@ export function testUser(): User {
   return root ? userNamed("jacamar-test") : ourselves();
 }
 
+/**
+ * A user whom nothing else uses, with Podman and the images: for a test that compares all that the user has before and
+ * after. Only one test file at a time may run such a test. Undefined when we are not root and cannot act as two.
+ */
+export function quietUser(): User | undefined {
+  return root ? userNamed("jacamar-quiet") : undefined;
+}
+
 /** A second user, who owns what the first must not touch; undefined when we are not root and cannot act as two. */
 export function otherUser(): User | undefined {
   return root ? userNamed("jacamar-other") : undefined;
@@ -209,7 +217,11 @@ function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-function ended(child: ChildProcess, startedAt: number, output: (stream: "stdout" | "stderr") => string): Promise<Ended> {
+function ended(
+  child: ChildProcess,
+  startedAt: number,
+  output: (stream: "stdout" | "stderr") => string,
+): Promise<Ended> {
   return new Promise((resolve) => {
     let exitedAfterMilliseconds = 0;
     let failure = "";

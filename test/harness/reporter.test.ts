@@ -37,7 +37,10 @@ test("reporter prints a failing test whole, with what its file printed", async (
   const ended = await run({ "fail.test.mjs": text, "pass.test.mjs": 'test("c", () => {});' });
   assert.equal(ended.exitCode, 1);
   assert.equal(ended.last, "1 passed, 1 failed");
-  assert.match(ended.stdout, / {2}✖ outer › inner\n {4}fail\.test\.mjs:2\n {4}Error: broken\n {8}at .*fail\.test\.mjs:2:/);
+  assert.match(
+    ended.stdout,
+    / {2}✖ outer › inner\n {4}fail\.test\.mjs:2\n {4}Error: broken\n {8}at .*fail\.test\.mjs:2:/,
+  );
   assert.match(ended.stdout, /What the file printed:\n {4}seen$/m);
 });
 

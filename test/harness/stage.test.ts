@@ -11,7 +11,8 @@ test("stageBundle() puts the bundle where the user can read and run it, but not 
   try {
     const node = await asUser(user, [join(stage.directory, "node"), "--version"]);
     assert.match(node.stdout, /^v26\./);
-    const script = '[ -x "$1/jacamar" ] && [ -r "$1/jacamar.cjs" ] && { [ "$(id -u)" = "$2" ] || ! [ -w "$1/jacamar.cjs" ]; }';
+    const script =
+      '[ -x "$1/jacamar" ] && [ -r "$1/jacamar.cjs" ] && { [ "$(id -u)" = "$2" ] || ! [ -w "$1/jacamar.cjs" ]; }';
     const seen = await asUser(user, ["bash", "-c", script, "-", stage.directory, `${process.getuid?.()}`]);
     assert.equal(seen.exitCode, 0);
   } finally {
