@@ -22,7 +22,8 @@ export function writeFileList(body: ScriptBody, selection: FileSelection, projec
   for (const path of selection.paths) {
     const relative = relativePattern(path, projectDir);
     const regex = relative === undefined ? undefined : globToRegex(relative);
-    if (relative === undefined) body.line(say(`WARNING: ${path}: not inside the project directory`));
+    if (relative === undefined)
+      body.line(say(`WARNING: processPath: artifact path is not a subpath of project directory: ${path}`));
     else if (regex === undefined) body.line(say(`WARNING: ${path}: this is not a valid pattern`));
     else rules.push({ text: path, regex });
   }
@@ -81,7 +82,9 @@ function awkProgram(rules: readonly Rule[], excludes: readonly Rule[], untracked
     lines.push(`  if (path ~ ${below}) {`);
     if (everything) lines.push("    n = 1");
     else {
-      lines.push('    n = 0; count = split(path, part, "/"); head = ""');
+      // `**` also names the project itself.
+      lines.push(`    n = ${rule.regex === "(.*)" ? '(path == ".") ? 0 : 1' : "0"}`);
+      lines.push('    count = split(path, part, "/"); head = ""');
       lines.push("    for (i = 1; i <= count; i++) {");
       lines.push('      head = (i == 1) ? part[1] : head "/" part[i]');
       lines.push(`      if (head ~ /^${rule.regex}$/) n++`);

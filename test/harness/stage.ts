@@ -22,11 +22,11 @@ export function stageBundle(): Stage {
   const directory = mkdtempSync("/var/tmp/jacamar-stage-");
   chmodSync(directory, 0o755);
   const dist = checkout("dist");
-  for (const name of readdirSync(dist)) {
-    if (name !== "meta.json") copyFileSync(join(dist, name), join(directory, name), constants.COPYFILE_FICLONE);
+  for (const name of readdirSync(dist).filter((file) => !file.endsWith(".json") && !file.startsWith("."))) {
+    const target = join(directory, name);
+    copyFileSync(join(dist, name), target, constants.COPYFILE_FICLONE);
+    chmodSync(target, name.endsWith(".cjs") ? 0o644 : 0o755); // whatever our umask
   }
-  chmodSync(join(directory, "jacamar"), 0o755);
-  chmodSync(join(directory, "jacamar.cjs"), 0o644);
   place(checkout("node_modules/node/bin/node"), join(directory, "node"));
   return {
     directory,
