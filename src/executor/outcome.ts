@@ -17,11 +17,14 @@ export interface Evidence {
   readonly stopped: boolean;
 }
 
+const highestSignal = 64;
+
 /** Decides how the script ended: only its own status tells that it passed (facts/podman.md, Exit codes). */
 export function judge(evidence: Evidence): Outcome {
   if (evidence.stopped) return { kind: "stopped" };
   if (evidence.status === 0) return { kind: "passed" };
   if (evidence.status !== undefined) return { kind: "failed", exitCode: evidence.status };
-  if (evidence.exitCode > 128) return { kind: "failed", exitCode: evidence.exitCode };
+  // A signal ended it before its shell could leave a status; an entrypoint's own 255 says nothing of the script.
+  if (evidence.exitCode > 128 && evidence.exitCode <= 128 + highestSignal) return { kind: "failed", exitCode: evidence.exitCode };
   return { kind: "lost", exitCode: evidence.exitCode };
 }

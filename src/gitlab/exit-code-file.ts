@@ -7,28 +7,40 @@ import { JacamarError, systemErrorCode } from "../error/error.ts";
  * ends with the build failure's exit code.
  */
 export class ExitCodeFile {
+  readonly #path: string = "";
   readonly #descriptor: number | undefined;
 
   /** @param path undefined for a runner that does not offer the file. Throws `runner_contract`. */
   constructor(path: string | undefined) {
     if (path === undefined) return;
     try {
-      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+      // A pipe in its place must not be waited for.
+      const flags =
+        constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK;
       this.#descriptor = openSync(path, flags, 0o600);
     } catch (cause) {
-      throw new JacamarError(
-        "runner_contract",
-        `Cannot write BUILD_EXIT_CODE_FILE "${path}": ${systemErrorCode(cause) ?? "unknown error"}`,
-        { cause },
-      );
+      throw cannotWrite(path, cause);
     }
+    this.#path = path;
   }
 
-  /** Leaves the script's exit code, 0 to 255, for the runner. */
+  /** Leaves the script's exit code, 0 to 255, for the runner; once. Throws `runner_contract`. */
   write(code: number): void {
     if (this.#descriptor === undefined) return;
-    ftruncateSync(this.#descriptor, 0);
-    writeSync(this.#descriptor, `${code}\n`, 0);
-    closeSync(this.#descriptor);
+    try {
+      ftruncateSync(this.#descriptor, 0);
+      writeSync(this.#descriptor, `${code}\n`, 0);
+      closeSync(this.#descriptor);
+    } catch (cause) {
+      throw cannotWrite(this.#path, cause);
+    }
   }
+}
+
+function cannotWrite(path: string, cause: unknown): JacamarError {
+  return new JacamarError(
+    "runner_contract",
+    `Cannot write BUILD_EXIT_CODE_FILE "${path}": ${systemErrorCode(cause) ?? "unknown error"}`,
+    { cause },
+  );
 }

@@ -51,6 +51,8 @@ export interface Job {
 
 /** Largest job response that is read. GitLab's own limit on all of a job's variables is far below it. */
 const responseLimitBytes = 64 * 1024 * 1024;
+/** How many wrong places in it a message names. */
+const mostIssues = 5;
 
 const text = v.optional(v.nullable(v.string(), ""), "");
 const flag = v.optional(v.nullable(v.boolean(), false), false);
@@ -71,7 +73,7 @@ const imageSchema = v.object({
 });
 
 const responseSchema = v.object({
-  id: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  id: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
   token: text,
   job_info: v.object({ name: text, project_id: number, pipeline_id: number }),
   git_info: v.object({ repo_url: text }),
@@ -125,7 +127,8 @@ export function parseJob(json: string): Job {
   const parsed = v.safeParse(responseSchema, data);
   if (!parsed.success) {
     const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? "(top level)");
-    throw invalid(`The job response has no valid ${where.join(", ")}`);
+    const more = where.length > mostIssues ? `, and ${where.length - mostIssues} more` : "";
+    throw invalid(`The job response has no valid ${where.slice(0, mostIssues).join(", ")}${more}`);
   }
   const response = parsed.output;
   return {
@@ -175,11 +178,11 @@ function toImage(image: v.InferOutput<typeof imageSchema> | null | undefined): J
  */
 export function projectSlug(repositoryUrl: string, projectId: number): string {
   const fallback = `project-${projectId}`;
-  const match = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(?:[^/?#@]*@)?([^/?#@]+)([^?#]*)/.exec(repositoryUrl);
+  const match = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(?:[^/?#]*@)?[^/?#@]+((?:\/[^?#]*)?)(?:[?#]|$)/.exec(repositoryUrl);
   if (!match || hasControlCharacter(repositoryUrl)) return fallback;
   let path: string;
   try {
-    path = decodeURIComponent(match[2] ?? "");
+    path = decodeURIComponent(match[1] ?? "");
   } catch {
     return fallback;
   }
@@ -200,7 +203,7 @@ export function projectSlug(repositoryUrl: string, projectId: number): string {
 function hasControlCharacter(value: string): boolean {
   for (const character of value) {
     const point = character.codePointAt(0) ?? 0;
-    if (point < 32 || point === 127) return true;
+    if (point < 32 || (point >= 127 && point < 160)) return true;
   }
   return false;
 }

@@ -102,7 +102,7 @@ async function pull(plan: ImagePlan, tools: PullTools): Promise<JacamarError | u
 export function pullFailure(name: string, said: string): JacamarError {
   const reason = lastLine(said);
   if (
-    /unauthorized|authentication required|access (?:to the resource )?is denied|denied|invalid username\/password|403 \(Forbidden\)/i.test(
+    /unauthorized|authentication required|(?<!permission )denied|invalid username\/password|403 \(Forbidden\)/i.test(
       said,
     )
   ) {

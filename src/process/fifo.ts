@@ -1,23 +1,38 @@
 import { closeSync, constants, openSync, readdirSync, readSync, unlinkSync } from "node:fs";
-import { capture } from "./capture.ts";
+import { JacamarError, systemErrorCode } from "../error/error.ts";
+import { capture, type Captured } from "./capture.ts";
 
 /**
  * Makes named pipes in a directory, for {@link takeFifo}. Node gives a child sockets as its output, and
  * `echo > /dev/stderr` fails on a socket; so scripts get real pipes, made for a whole job by one call of mkfifo.
+ * Throws `disk_full` or `directory_failed`.
  */
 export async function makeFifos(directory: string, count: number): Promise<void> {
   const paths = Array.from({ length: count }, (_, index) => `${directory}/${index}`);
-  const made = await capture(
-    {
-      argv: ["mkfifo", "-m", "600", "--", ...paths],
-      environment: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C" },
-      workingDirectory: "/",
-    },
-    { timeoutSeconds: 60 },
-  );
-  if (!("exitCode" in made.ending) || made.ending.exitCode !== 0) {
-    throw new Error(`mkfifo failed: ${made.stderr.trim()}`);
+  let made: Captured;
+  try {
+    made = await capture(
+      {
+        argv: ["mkfifo", "-m", "600", "--", ...paths],
+        environment: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C" },
+        workingDirectory: "/",
+      },
+      { timeoutSeconds: 60 },
+    );
+  } catch (cause) {
+    throw notMade(directory, `mkfifo cannot be started: ${systemErrorCode(cause) ?? "unknown error"}`, cause);
   }
+  if (!("exitCode" in made.ending) || made.ending.exitCode !== 0) {
+    throw notMade(directory, made.stderr.trim().split("\n")[0] ?? "");
+  }
+}
+
+function notMade(directory: string, why: string, cause?: unknown): JacamarError {
+  const full = /No space left on device|quota exceeded/i.test(why);
+  return new JacamarError(full ? "disk_full" : "directory_failed", `Cannot make pipes in "${directory}": ${why}`, {
+    hint: "The file system of data_dir must have space and know named pipes (mkfifo).",
+    cause,
+  });
 }
 
 /** A pipe with both ends open here. Its name is gone: nobody else can open it, and no later stage meets its bytes. */

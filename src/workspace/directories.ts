@@ -8,6 +8,7 @@ import {
   openSync,
   readlinkSync,
   rmSync,
+  type Stats,
   statSync,
 } from "node:fs";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
@@ -30,23 +31,44 @@ export interface DirectoryRules {
  * - `base` and everything below it is the user's, nobody else can write to it, and it has the mode of the rules;
  * - nobody but root and the user can exchange a directory above it: those are theirs and not writable by others, or sticky;
  * - a symbolic link is followed only above `base`, as `base` itself or right below it (`builds`, `cache`, `scripts`),
- *   and only one of root's or the user's.
+ *   and only one of root's or the user's; what the last two lead to must have its mode already (facts/jacamar.md,
+ *   `data_dir`).
  *
  * The walk holds each directory by a descriptor, so that nothing can be exchanged between look and use.
  * Throws `directory_unsafe`, `directory_failed` or `disk_full`.
  */
 export function makeDirectory(base: string, path: string, rules: DirectoryRules): void {
-  if (path !== base && !path.startsWith(`${base}/`)) throw new Error("a directory outside its base");
+  const below = partsBelow(base, path);
   const walk = new Walk(rules);
   try {
-    for (const part of parts(base)) walk.enter(part, "make");
-    walk.checkOwn();
-    for (const [depth, part] of parts(path.slice(base.length)).entries()) {
+    let way: Way = "direct";
+    for (const part of parts(base)) way = walk.enter(part, "make");
+    walk.checkOwn(way);
+    for (const [depth, part] of below.entries()) {
       // Users move builds, cache or scripts to a larger file system and leave a link in its place.
-      if (depth === 0) walk.enter(part, "make");
-      else walk.enterOwn(part);
-      walk.checkOwn();
+      walk.checkOwn(depth === 0 ? walk.enter(part, "make") : walk.enterOwn(part, "make"));
     }
+  } finally {
+    walk.close();
+  }
+}
+
+/**
+ * Whether something is there at `path` below `base`, on a way that {@link makeDirectory} would go. To be asked before it
+ * is removed: a job can put a link in the place of a directory of its own, and what that leads to is not the job's.
+ * Throws `directory_unsafe` for another way, `directory_failed` when the way cannot be looked at.
+ */
+export function isThere(base: string, path: string, rules: DirectoryRules): boolean {
+  const way = partsBelow(base, path);
+  const name = way.pop();
+  const walk = new Walk(rules);
+  try {
+    for (const part of parts(base)) if (walk.enter(part, "stop") === "missing") return false;
+    for (const [depth, part] of way.entries()) {
+      const entered = depth === 0 ? walk.enter(part, "stop") : walk.enterOwn(part, "stop");
+      if (entered === "missing") return false;
+    }
+    return name === undefined || walk.has(name);
   } finally {
     walk.close();
   }
@@ -65,6 +87,9 @@ export function removeTree(path: string): Error | undefined {
   }
 }
 
+/** How a directory was entered; `missing` only where nothing was to be made. */
+type Way = "direct" | "link" | "missing";
+
 class Walk {
   readonly #rules: DirectoryRules;
   #descriptor: number;
@@ -78,44 +103,39 @@ class Walk {
   }
 
   /** Goes one directory down, above the base: through links of root's or the user's; makes what is missing. */
-  enter(name: string, missing: "make" | "fail"): void {
+  enter(name: string, missing: "make" | "fail" | "stop"): Way {
     this.#checkNobodyElseCanExchange(name);
-    const target = this.#child(name);
-    const status = lstatSync(target, { throwIfNoEntry: false });
-    if (status === undefined) {
-      if (missing === "fail") throw this.#failed(name, "ENOENT");
-      this.#make(name);
-      this.#open(name);
-      return;
-    }
-    if (!status.isSymbolicLink()) {
-      this.#open(name);
-      return;
-    }
+    const status = this.#look(name);
+    if (!status?.isSymbolicLink()) return this.#enterDirectory(name, status, missing);
     if (status.uid !== 0 && status.uid !== this.#rules.uid) {
       throw unsafe(`${this.#path}/${name}`, "is a symbolic link of somebody else's");
     }
     this.#links += 1;
     if (this.#links > mostLinks) throw unsafe(`${this.#path}/${name}`, "leads through too many symbolic links");
-    const link = readlinkSync(target);
+    const link = this.#readLink(name);
     if (link.startsWith("/")) this.#restart();
     for (const part of link.split("/").filter((text) => text !== "" && text !== ".")) {
       if (part === "..") this.#up();
-      else this.enter(part, "fail");
+      else if (this.enter(part, missing === "stop" ? "stop" : "fail") === "missing") return "missing";
     }
+    return "link";
   }
 
   /** Goes one directory down, below the base: never through a link; makes what is missing. */
-  enterOwn(name: string): void {
-    if (lstatSync(this.#child(name), { throwIfNoEntry: false }) === undefined) this.#make(name);
-    this.#open(name);
+  enterOwn(name: string, missing: "make" | "stop"): Way {
+    return this.#enterDirectory(name, this.#look(name), missing);
+  }
+
+  /** Whether there is something of that name where the walk stands. */
+  has(name: string): boolean {
+    return this.#look(name) !== undefined;
   }
 
   /** The directory where the walk stands must be the user's, closed to others' writing, with the mode of the rules. */
-  checkOwn(): void {
+  checkOwn(way: Way): void {
     const status = fstatSync(this.#descriptor);
     if (status.uid !== this.#rules.uid)
-      throw unsafe(this.#path, `belongs to the account number ${status.uid}, not to you`);
+      throw unsafe(this.#path || "/", `belongs to the account number ${status.uid}, not to you`);
     const mode = status.mode & 0o7777;
     if ((mode & 0o022) !== 0) {
       throw unsafe(
@@ -124,7 +144,15 @@ class Walk {
         `Check what is in it, then: chmod ${octal(this.#rules.mode)} ${this.#path}`,
       );
     }
-    if ((mode & 0o777) === this.#rules.mode) return;
+    const permissions = mode & 0o777;
+    if (permissions === this.#rules.mode || (way === "link" && permissions === 0o700)) return;
+    if (way === "link") {
+      throw unsafe(
+        this.#path,
+        `has mode ${octal(mode)} instead of ${octal(this.#rules.mode)}, and a symbolic link leads to it`,
+        `If it is for CI jobs alone: chmod ${octal(this.#rules.mode)} ${this.#path}`,
+      );
+    }
     try {
       chmodSync(this.#self(), this.#rules.mode);
     } catch (cause) {
@@ -152,7 +180,33 @@ class Walk {
       );
     }
     if (status.uid !== 0 && status.uid !== this.#rules.uid) {
-      throw unsafe(this.#path, `belongs to the account number ${status.uid}, who could exchange "${name}" in it`);
+      throw unsafe(this.#path || "/", `belongs to the account number ${status.uid}, who could exchange "${name}" in it`);
+    }
+  }
+
+  #enterDirectory(name: string, status: Stats | undefined, missing: "make" | "fail" | "stop"): Way {
+    if (status === undefined) {
+      if (missing === "stop") return "missing";
+      if (missing === "fail") throw this.#failed(name, "ENOENT");
+      this.#make(name);
+    }
+    this.#open(name);
+    return "direct";
+  }
+
+  #look(name: string): Stats | undefined {
+    try {
+      return lstatSync(this.#child(name), { throwIfNoEntry: false });
+    } catch (cause) {
+      throw this.#failed(name, systemErrorCode(cause), cause);
+    }
+  }
+
+  #readLink(name: string): string {
+    try {
+      return readlinkSync(this.#child(name));
+    } catch (cause) {
+      throw this.#failed(name, systemErrorCode(cause), cause);
     }
   }
 
@@ -237,7 +291,14 @@ export function exists(path: string): boolean {
 }
 
 function parts(path: string): string[] {
-  return path.split("/").filter((part) => part !== "");
+  const names = path.split("/").filter((part) => part !== "");
+  if (names.some((name) => name === "." || name === "..")) throw new Error("a path of the job that goes up");
+  return names;
+}
+
+function partsBelow(base: string, path: string): string[] {
+  if (path !== base && !path.startsWith(`${base}/`)) throw new Error("a directory outside its base");
+  return parts(path.slice(base.length));
 }
 
 function unsafe(path: string, why: string, hint?: string): JacamarError {

@@ -91,7 +91,11 @@ function customBuildsRoot(wish: Wish, account: Account): string {
       },
     );
   }
-  return normalise(expanded);
+  const root = normalise(expanded);
+  if (root !== "/") return root;
+  throw new JacamarError("builds_dir_invalid", `The variable ${wish.name} names the root of the file system`, {
+    hint: "It must be a directory of your own.",
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { systemErrorCode } from "../error/error.ts";
-import { directoryFailed } from "./directories.ts";
+import { directoryFailed, removeTree } from "./directories.ts";
 
 /** Where the shell that ran the script at `path` leaves its exit status. */
 export function statusFileOf(path: string): string {
@@ -13,8 +13,8 @@ export function statusFileOf(path: string): string {
  * Throws `disk_full` or `directory_failed`.
  */
 export function writeNew(path: string, content: string | Uint8Array, mode: number): void {
+  remove(path);
   try {
-    remove(path);
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     const descriptor = openSync(path, flags, mode);
     try {
@@ -29,12 +29,18 @@ export function writeNew(path: string, content: string | Uint8Array, mode: numbe
   }
 }
 
-/** Takes away what an earlier run of the same stage left. Throws Node's error when it cannot. */
+/**
+ * Takes away what an earlier run of the same stage left, also a directory: a container of the job can put one there.
+ * Throws `directory_failed`.
+ */
 export function remove(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    if (systemErrorCode(error) !== "ENOENT") throw error;
+    const code = systemErrorCode(error);
+    if (code === "ENOENT") return;
+    const left = code === "EISDIR" ? removeTree(path) : error;
+    if (left !== undefined) throw directoryFailed(path, systemErrorCode(left), left);
   }
 }
 

@@ -15,7 +15,9 @@ const longestText = 600;
 const pathPart = /^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*$/;
 const hostPart = /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$/;
 const tagForm = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
-const digestForm = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,128}$/;
+const digestForm = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
+/** What Podman takes for a file, a directory or another store, not for an image of a registry (containers-transports(5)). */
+const transportForm = /^(?:atomic|containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|ostree|sif|tarball):/;
 
 /**
  * Reads an image name by the grammar of the container registries (`reference` in the distribution project):
@@ -25,6 +27,7 @@ const digestForm = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-f
  */
 export function parseImageName(written: string): ImageName {
   if (written.length > longestText) throw invalid(written, `it has ${written.length} characters`);
+  if (transportForm.test(written)) throw invalid(written, "Podman would not look for it in a registry");
   const [beforeDigest = "", digest, ...moreDigests] = written.split("@");
   if (moreDigests.length > 0 || (digest !== undefined && !digestForm.test(digest))) {
     throw invalid(written, "what follows @ is not a digest");
@@ -47,7 +50,8 @@ export function parseImageName(written: string): ImageName {
   }
 
   const suffix = `${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
-  const host = registry === undefined || registry === "index.docker.io" ? "docker.io" : registry.toLowerCase();
+  const lowered = registry?.toLowerCase() ?? "docker.io";
+  const host = lowered === "index.docker.io" ? "docker.io" : lowered;
   const fullPath = host === "docker.io" && !path.includes("/") ? `library/${path}` : path;
   const names = [`${host}/${fullPath}`];
   if (host === "docker.io") {
@@ -69,6 +73,8 @@ function splitRegistry(name: string): { registry: string | undefined; path: stri
 }
 
 function isHost(registry: string): boolean {
+  // In lower case it would no longer look like a registry, and so be another image.
+  if (!/[.:]/.test(registry) && registry.toLowerCase() !== "localhost") return false;
   const [host = "", port, ...more] = registry.split(":");
   if (more.length > 0 || (port !== undefined && !/^[0-9]{1,5}$/.test(port))) return false;
   return host.split(".").every((part) => hostPart.test(part));

@@ -29,6 +29,9 @@ export interface ImagePlan {
   readonly user: ContainerUser | undefined;
 }
 
+/** Linux takes no argument of 128 KiB or more. */
+const longestEntrypointBytes = 64 * 1024;
+
 export interface ContainerUser {
   readonly uid: number;
   readonly gid: number;
@@ -129,6 +132,12 @@ function nonEmpty(list: readonly string[] | undefined): readonly string[] | unde
 function jobEntrypoint(entrypoint: readonly string[] | undefined): readonly string[] | undefined {
   if (entrypoint?.some((part) => part.includes("\0"))) {
     throw new JacamarError("image_options_invalid", "The entrypoint of the job's image holds a NUL character");
+  }
+  if (Buffer.byteLength(JSON.stringify(entrypoint ?? [])) > longestEntrypointBytes) {
+    throw new JacamarError(
+      "image_options_invalid",
+      `The entrypoint of the job's image has more than ${longestEntrypointBytes} bytes`,
+    );
   }
   return nonEmpty(entrypoint);
 }

@@ -17,7 +17,8 @@ const configSchema = v.object({
     ),
     {},
   ),
-  credHelpers: v.optional(v.record(v.string(), v.string())),
+  // Podman starts `docker-credential-<name>` on this machine: a name, never a path.
+  credHelpers: v.optional(v.record(v.string(), v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/)))),
 });
 
 /**

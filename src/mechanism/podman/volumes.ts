@@ -68,11 +68,12 @@ export function volumeArgument(volume: Volume): string {
 function parseVolume(wish: Wish): Volume {
   // A trailing line break comes with variables that were pasted; any other is refused below.
   const parts = wish.text.trim().split(":");
-  const [source = "", target = "", optionList] = parts;
+  const [source = "", writtenTarget = "", optionList] = parts;
   if (parts.length > 3) throw invalid(wish, "it has more than two colons");
   if (parts.length < 2) throw invalid(wish, "it has no colon between source and target");
   checkPath(wish, "source", source);
-  checkPath(wish, "target", target);
+  checkPath(wish, "target", writtenTarget);
+  const target = trimSlashes(writtenTarget);
   if (target === "/" || /^\/(?:proc|sys|dev)(?:\/|$)/.test(target))
     throw invalid(wish, `its target "${target}" is the system's`);
   const options = optionList === undefined ? [] : optionList.split(",");
@@ -80,7 +81,7 @@ function parseVolume(wish: Wish): Volume {
     if (!knownOptions.has(option))
       throw invalid(wish, `its option ${JSON.stringify(option.slice(0, 50))} is not allowed`);
   }
-  return { source: trimSlashes(source), target: trimSlashes(target), options };
+  return { source: trimSlashes(source), target, options };
 }
 
 function checkPath(wish: Wish, which: "source" | "target", path: string): void {
