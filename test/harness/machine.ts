@@ -47,6 +47,8 @@ export interface Ended {
 export interface Running {
   /** Also the id of its process group. */
   readonly pid: number;
+  /** When it was started, in milliseconds since 1970; its chunks count from there. */
+  readonly startedAtMilliseconds: number;
   /** What was printed so far; it grows. */
   readonly chunks: readonly Chunk[];
   /** Standard output so far. */
@@ -195,6 +197,7 @@ export function startAsUser(user: User, argv: readonly string[], options: StartO
   }
   return {
     pid: pid ?? -1,
+    startedAtMilliseconds: performance.timeOrigin + startedAt,
     chunks,
     stdout: () => output("stdout"),
     stderr: () => output("stderr"),

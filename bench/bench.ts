@@ -1,0 +1,278 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { generatedScript, TestJob } from "../test/harness/job.ts";
+import { asUser, checkout, loginEnvironment, type Running, testUser } from "../test/harness/machine.ts";
+import { stageBundle } from "../test/harness/stage.ts";
+import { median, quantile } from "./statistics.ts";
+
+/**
+ * Measures the bundle against the bare programs. Both sides of a comparison take turns within one run, so that whatever
+ * else the machine does hits both. It prints Markdown; `--write` puts it into docs/performance.md.
+ */
+const { values } = parseArgs({ options: { write: { type: "boolean" }, rounds: { type: "string", default: "21" } } });
+const rounds = Math.max(15, Number(values.rounds));
+const image = "localhost/jacamar-demo:latest";
+const runnerImage = "localhost/jacamar-runner:latest";
+
+/** The scripts of a job; with config, prepare and cleanup they are its stages. */
+const tenStages = [
+  "prepare_script",
+  "get_sources",
+  "restore_cache",
+  "download_artifacts",
+  "build_script",
+  "after_script",
+  "archive_cache",
+  "upload_artifacts_on_success",
+  "cleanup_file_variables",
+];
+/** Lines that the script of the latency measurement prints. */
+const lines = 300;
+
+const user = testUser();
+const dataDir = join(user.home, ".jacamar-bench");
+const stage = stageBundle();
+const rows: string[] = [];
+
+try {
+  await measureHostStage();
+  await measureContainerStage();
+  await measureWholeJobs();
+  await measureMemory();
+  await measureLatency();
+} finally {
+  stage.remove();
+  rmSync(dataDir, { recursive: true, force: true });
+}
+publish();
+
+function configuration(podman = ""): string {
+  return `[general]
+executor = "shell"
+data_dir = "${dataDir}"
+run_mechanism = "podman"
+[general.podman]
+image_pull_policy = "never"
+${podman}
+`;
+}
+
+function newJob(options: { image?: string; podman?: string; slot?: number } = {}): TestJob {
+  return new TestJob({
+    user,
+    jacamar: stage.jacamar,
+    configuration: configuration(options.podman),
+    ...(options.image === undefined ? {} : { image: options.image }),
+    slot: options.slot ?? 0,
+  });
+}
+
+async function begin(job: TestJob): Promise<void> {
+  must(await job.config());
+  must(await job.prepare());
+}
+
+async function end(job: TestJob): Promise<void> {
+  must(await job.cleanup());
+  job.remove();
+}
+
+function must(ended: { exitCode: number | undefined; stderr: string }): void {
+  if (ended.exitCode !== 0) throw new Error(`A measured program failed: ${ended.stderr}`);
+}
+
+async function time(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<number> {
+  const ended = await asUser(user, argv, { env });
+  // Debian's ~/.bash_logout ends with a failing test, under the errexit of the script that a login shell has just run.
+  if (argv[1] !== "-l") must(ended);
+  return ended.durationMilliseconds;
+}
+
+async function measureHostStage(): Promise<void> {
+  const job = newJob();
+  await begin(job);
+  const script = join(job.directory, "bare-script");
+  writeFileSync(script, generatedScript("true"), { mode: 0o755 });
+  execFileSync("chown", [`${user.uid}`, script]);
+  const bare: number[] = [];
+  const ours: number[] = [];
+  const node: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    bare.push(await time(["bash", "-l", script], loginEnvironment(user)));
+    const ended = await job.run("build_script", "true");
+    must(ended);
+    ours.push(ended.durationMilliseconds);
+    node.push(await time([join(stage.directory, "node"), "--eval", "0"], loginEnvironment(user)));
+  }
+  await end(job);
+  const added = median(ours) - median(bare);
+  row(
+    "(a) a stage on the host",
+    `${ms(median(ours))} against ${ms(median(bare))} for \`bash -l script\`: ${ms(added)} more, of which an empty Node.js takes ${ms(median(node))}`,
+    "at most 35 ms more",
+    added <= 35,
+  );
+}
+
+async function measureContainerStage(): Promise<void> {
+  const job = newJob({ image });
+  await begin(job);
+  must(await job.run("build_script", "true"));
+  const volumes = ["buildsDir:Z", "projectCacheDir:z", "scriptsDir:Z"].map((entry) => {
+    const [name = "", label = ""] = entry.split(":");
+    const path = job.directoryOf(name);
+    return ["--volume", `${path}:${path}:${label}`];
+  });
+  const runtime = existsSync(`/tmp/jacamar-ci-${user.uid}`) ? `/tmp/jacamar-ci-${user.uid}` : `/run/user/${user.uid}`;
+  const env = { ...loginEnvironment(user), XDG_RUNTIME_DIR: runtime, TMPDIR: "/var/tmp" };
+  const script = join(job.directoryOf("scriptsDir"), "build_script.bash");
+  const argv = [
+    "podman",
+    "run",
+    ...volumes.flat(),
+    "--entrypoint",
+    '["/bin/bash","-l","-c"]',
+    "--rm",
+    "--tty",
+    "--pull=never",
+    image,
+    script,
+  ];
+  const bare: number[] = [];
+  const ours: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    bare.push(await time(argv, env));
+    const ended = await job.run("build_script", "true");
+    must(ended);
+    ours.push(ended.durationMilliseconds);
+  }
+  await end(job);
+  const ratio = median(ours) / median(bare);
+  row(
+    "(b) a stage in a container",
+    `${ms(median(ours))} against ${ms(median(bare))} for the same \`podman run\`: ${ratio.toFixed(2)} times`,
+    "at most 1.25 times",
+    ratio <= 1.25,
+  );
+}
+
+async function measureWholeJobs(): Promise<void> {
+  const kinds = [
+    { name: "on the host", options: {} },
+    { name: "script in a container, the rest on the host", options: { image } },
+    { name: "all in containers", options: { image, podman: `runner_image = "${runnerImage}"` } },
+  ];
+  const times = kinds.map((): number[] => []);
+  for (let round = 0; round < 15; round += 1) {
+    for (const [index, kind] of kinds.entries()) {
+      const job = newJob(kind.options);
+      const start = performance.now();
+      await begin(job);
+      for (const name of tenStages) must(await job.run(name, "true"));
+      must(await job.cleanup());
+      times[index]?.push(performance.now() - start);
+      job.remove();
+    }
+  }
+  for (const [index, kind] of kinds.entries()) {
+    row(
+      `(c) a whole job, ${kind.name}`,
+      `${ms(median(times[index] ?? []))} (config, prepare, nine scripts, cleanup)`,
+      "",
+      undefined,
+    );
+  }
+}
+
+/** Proportional set size of our own processes, in MB; not of the user's script. */
+function pss(running: Running): { all: number; own: number } {
+  // setpriv and the launcher have replaced themselves: this is Node.js.
+  const text = readFileSync(`/proc/${running.pid}/smaps_rollup`, "utf8");
+  const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? Number.NaN);
+  return { all: kilobytes("Pss") / 1024, own: kilobytes("Pss_Anon") / 1024 };
+}
+
+async function measureMemory(): Promise<void> {
+  for (const count of [1, 20]) {
+    const jobs = Array.from({ length: count }, (_, slot) => newJob({ slot }));
+    for (const job of jobs) await begin(job);
+    const running = jobs.map((job) => job.start("build_script", "echo started; sleep 600"));
+    for (const each of running) await each.until("started");
+    const sizes = running.map(pss);
+    for (const each of running) each.killGroup("SIGTERM");
+    for (const each of running) await each.done;
+    for (const job of jobs) await end(job);
+    const mean = sizes.reduce((sum, size) => sum + size.all, 0) / count;
+    const own = sizes.reduce((sum, size) => sum + size.own, 0) / count;
+    row(
+      `(d) memory of a waiting driver, ${count} job${count === 1 ? "" : "s"}`,
+      `${mean.toFixed(1)} MB a job, of which ${own.toFixed(1)} MB are its own and the rest is Node.js itself, shared by all`,
+      "at most 15 MB",
+      mean <= 15,
+    );
+  }
+}
+
+async function measureLatency(): Promise<void> {
+  for (const [name, options] of [
+    ["on the host", {}],
+    ["in a container", { image }],
+  ] as const) {
+    const job = newJob(options);
+    await begin(job);
+    const running = job.start(
+      "build_script",
+      `i=0; while [ $i -lt ${lines} ]; do echo "at $EPOCHREALTIME"; i=$((i+1)); sleep 0.01; done`,
+    );
+    const ended = await running.done;
+    must({ exitCode: ended.exitCode, stderr: ended.stderr });
+    const origin = running.startedAtMilliseconds;
+    const delays = running.chunks.flatMap((chunk) =>
+      [...chunk.text.matchAll(/^at (\d+)\.(\d{6})$/gm)].map(
+        (match) => origin + chunk.atMilliseconds - (Number(match[1]) * 1000 + Number(match[2]) / 1000),
+      ),
+    );
+    await end(job);
+    const late = quantile(delays, 0.95);
+    row(
+      `(e) a line until it is on our output, ${name}`,
+      `${ms(median(delays))}, 95th percentile ${ms(late)} (${delays.length} lines)`,
+      "95th percentile below 50 ms",
+      late < 50,
+    );
+  }
+}
+
+function ms(milliseconds: number): string {
+  return milliseconds >= 1000 ? `${(milliseconds / 1000).toFixed(2)} s` : `${milliseconds.toFixed(1)} ms`;
+}
+
+function row(what: string, measured: string, aim: string, reached: boolean | undefined): void {
+  const verdict = reached === undefined ? "" : reached ? "reached" : "missed";
+  const line = `| ${what} | ${measured} | ${aim} | ${verdict} |`;
+  console.log(line);
+  rows.push(line);
+}
+
+function publish(): void {
+  const version = (program: string, ...args: string[]) =>
+    execFileSync(program, args, { encoding: "utf8" }).split("\n")[0] ?? "";
+  const text = [
+    `Medians of ${rounds} rounds (whole jobs: 15), with \`npm run bench\`.`,
+    "",
+    `- ${cpus().length} processors (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split("-")[0]}`,
+    `- Node.js ${process.version}, ${version("bash", "--version")}, ${version("podman", "--version")}`,
+    "",
+    "| What | Measured | Aim | |",
+    "| --- | --- | --- | --- |",
+    ...rows,
+  ].join("\n");
+  if (values.write !== true) return;
+  const path = checkout("docs/performance.md");
+  const [before = "", rest = ""] = readFileSync(path, "utf8").split("<!-- numbers -->\n");
+  const after = rest.split("<!-- end of numbers -->")[1] ?? "";
+  writeFileSync(path, `${before}<!-- numbers -->\n${text}\n<!-- end of numbers -->${after}`);
+}
