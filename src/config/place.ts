@@ -22,7 +22,7 @@ export function placeFaults(faults: readonly Fault[], inspection: Inspection, fi
         ...(suggestion === undefined ? {} : { suggestion }),
       };
     })
-    .sort((a, b) => a.line - b.line || a.column - b.column);
+    .toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
 interface Place {

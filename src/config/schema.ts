@@ -78,7 +78,7 @@ const podman = table({
   runner_entry_point: key(
     {
       description: "The entry point for containers of `runner_image`. An empty list means not set.",
-      unset: '`["/bin/bash", "-l", "-c"]`',
+      unset: '`["/bin/bash", "-l", "-c"]`, with `/bin/sh` where the image has no Bash',
     },
     v.optional(stringsOrUnset("/bin/bash"), unset),
   ),
@@ -104,14 +104,14 @@ const podman = table({
   user_entry_point: key(
     {
       description: "The entry point for the users' steps. An empty list means not set.",
-      unset: '`["/bin/bash", "-l", "-c"]`',
+      unset: 'the job's `image:entrypoint`, or `["/bin/bash", "-l", "-c"]`, with `/bin/sh` where the image has no Bash',
     },
     v.optional(stringsOrUnset("/bin/bash"), unset),
   ),
   image_pull_policy: key(
     {
       description: "When the users' images are pulled. It has no effect on `runner_image`.",
-      unset: "`missing`",
+      unset: "the job's own `pull_policy`, or `always`",
     },
     v.optional(pullPolicy(), unset),
   ),
@@ -218,7 +218,7 @@ const general = table({
     v.optional(duration(), "120s"),
   ),
   shell_path: key(
-    { description: "The Bash that runs scripts on the host, as an absolute path.", unset: "`bash` on the `PATH`" },
+    { description: "The Bash that runs scripts on the host, as an absolute path.", unset: "the first of `/bin/bash`, `/usr/bin/bash` and `/usr/local/bin/bash`" },
     v.optional(absolutePath("/bin/bash"), unset),
   ),
   job_message: key(
