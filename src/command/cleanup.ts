@@ -3,17 +3,19 @@ import type { JobLog } from "../log/job-log.ts";
 import { JacamarError } from "../error/error.ts";
 import { requireJobResponse } from "../gitlab/contract.ts";
 import { type Job, readJob } from "../gitlab/job.ts";
+import { forgetArchive } from "../podman/archive.ts";
 import { succeeded } from "../podman/client.ts";
 import { removeContainers } from "../podman/containers.ts";
 import { openPodman } from "../podman/open.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { endJobProcesses } from "../process/job-processes.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
-import { removeTree } from "../workspace/directories.ts";
+import { isThere, removeTree } from "../workspace/directories.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { bashEnvironment } from "../mechanism/bash.ts";
 import { planImages } from "../mechanism/podman/image-plan.ts";
 import type { StageContext } from "./context.ts";
+import { directoryRules, jobDirectories, loginName } from "./job-files.ts";
 import { readPrepared } from "./prepared.ts";
 import { type JobState, unpackState } from "./state.ts";
 
@@ -27,8 +29,8 @@ import { type JobState, unpackState } from "./state.ts";
 export async function runCleanup(context: StageContext, log: JobLog): Promise<void> {
   const state = unpackState(context.environment);
   // The config stage makes nothing, so when it failed there is nothing to do.
-  if (!state || context.contract.jobResponseFile === undefined || !existsSync(context.contract.jobResponseFile)) return;
-  const job = readJob(requireJobResponse(context.contract));
+  if (!state) return;
+  const job = readJobIfThere(context);
   const failures: unknown[] = [];
   const attempt = async (work: () => Promise<void>): Promise<void> => {
     try {
@@ -45,8 +47,18 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   });
   // A Podman client that has just been killed may have made a container after the first look.
   if (containers && ended > 0) await attempt(() => cleanContainers(context, state, log));
-  await attempt(() => removeFiles(context, state));
+  for (const path of filesToRemove(state)) await attempt(() => removeFile(path, context, state));
   if (failures.length > 0) throw failures[0];
+}
+
+/** The runner may have removed its files, or lost them. What the job has left is found without them, as a rule. */
+function readJobIfThere({ contract }: StageContext): Job | undefined {
+  try {
+    return readJob(requireJobResponse(contract));
+  } catch (error) {
+    if (error instanceof JacamarError) return undefined;
+    throw error;
+  }
 }
 
 async function cleanContainers(context: StageContext, state: JobState, log: JobLog): Promise<void> {
@@ -55,13 +67,20 @@ async function cleanContainers(context: StageContext, state: JobState, log: JobL
   const podman = await openPodmanAgain(context, state);
   const removed = await removeContainers(podman, state.jobKey, state.config.general.podman.disable_container_removal);
   if (removed > 0) log.say(`Removed ${removed} container(s) that the job had left`);
+  const image = readPrepared(state.workspace)?.userImage;
+  if (image?.archive !== undefined) await forgetArchive(image.archive, image.id, podman);
 }
 
 /** What is left now had its time: the grace is short. */
 const longestGraceSeconds = 5;
 
-async function endProcesses(context: StageContext, state: JobState, job: Job, log: JobLog): Promise<number> {
-  const marks = { uid: context.account.uid, scriptsDir: state.workspace.scriptsDir, token: job.token, sessions: [] };
+async function endProcesses(context: StageContext, state: JobState, job: Job | undefined, log: JobLog): Promise<number> {
+  const marks = {
+    uid: context.account.uid,
+    directories: jobDirectories(state.workspace),
+    token: job?.token ?? "",
+    sessions: [],
+  };
   const graceSeconds = Math.min(longestGraceSeconds, state.config.general.kill_timeout);
   const { found, left } = await endJobProcesses(marks, graceSeconds);
   if (left.length > 0) {
@@ -72,7 +91,8 @@ async function endProcesses(context: StageContext, state: JobState, job: Job, lo
 }
 
 /** A job that is refused has never reached Podman. */
-function usesContainers(state: JobState, job: Job): boolean {
+function usesContainers(state: JobState, job: Job | undefined): boolean {
+  if (!job) return state.config.general.run_mechanism === "podman";
   try {
     return planImages(job, state.config, undefined).user !== undefined;
   } catch {
@@ -80,25 +100,29 @@ function usesContainers(state: JobState, job: Job): boolean {
   }
 }
 
-async function removeFiles(context: StageContext, state: JobState): Promise<void> {
+function filesToRemove({ workspace, config }: JobState): string[] {
+  const { projectDir, privateDir, scriptsDir } = workspace;
+  const scripts = config.general.retain_logs
+    ? [`${scriptsDir}/auth.json`, `${scriptsDir}/registry-auth.json`]
+    : [scriptsDir];
+  return [...scripts, privateDir, `${projectDir}.tmp`];
+}
+
+async function removeFile(path: string, context: StageContext, state: JobState): Promise<void> {
   const { workspace, config } = state;
-  const kept = config.general.retain_logs;
-  const paths = [`${workspace.projectDir}.tmp`, workspace.privateDir, ...(kept ? [] : [workspace.scriptsDir])];
-  if (kept) paths.push(`${workspace.scriptsDir}/auth.json`, `${workspace.scriptsDir}/registry-auth.json`);
-  for (const path of paths) {
-    if (removeTree(path) === undefined) continue;
-    // Files that another user of a container has made belong to a subordinate id, which only Podman can act for.
-    if (config.general.run_mechanism === "podman") {
-      const podman = await openPodmanAgain(context, state);
-      const removed = await podman.ask(["unshare", "rm", "-rf", "--", path], { timeoutSeconds: 300 });
-      if (succeeded(removed.ending)) continue;
-    }
-    const left = removeTree(path);
-    if (left) {
-      throw new JacamarError("directory_failed", `Cannot remove "${path}": ${left.message}`, {
-        hint: "Remove it by hand: it holds files of a CI job.",
-      });
-    }
+  const base = path.startsWith(`${workspace.buildsBase}/`) ? workspace.buildsBase : workspace.base;
+  if (!isThere(base, path, directoryRules(config, context.account)) || removeTree(path) === undefined) return;
+  // Files that another user of a container has made belong to a subordinate id, which only Podman can act for.
+  if (config.general.run_mechanism === "podman") {
+    const podman = await openPodmanAgain(context, state);
+    const removed = await podman.ask(["unshare", "rm", "-rf", "--", path], { timeoutSeconds: 300 });
+    if (succeeded(removed.ending)) return;
+  }
+  const left = removeTree(path);
+  if (left) {
+    throw new JacamarError("directory_failed", `Cannot remove "${path}": ${left.message}`, {
+      hint: "Remove it by hand: it holds files of a CI job.",
+    });
   }
 }
 
@@ -108,7 +132,7 @@ async function openPodmanAgain(context: StageContext, state: JobState) {
   if (prepared) return openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory);
   const { shellPath, beginning } = cleanBash(config, context.account);
   const command = {
-    argv: bashEnvironment(shellPath, shellProfile(context.variables)),
+    argv: bashEnvironment(shellPath, shellProfile(context.variables), loginName(workspace)),
     environment: beginning,
     workingDirectory: workspace.base,
   };

@@ -11,6 +11,16 @@ export function directoryRules(config: Config, account: Account): DirectoryRules
   return { uid: account.uid, mode: config.general.group_permissions ? 0o750 : 0o700 };
 }
 
+/** The directories whose paths stand on the command lines of what the driver starts for a job. */
+export function jobDirectories(workspace: Workspace): string[] {
+  return [workspace.scriptsDir, workspace.privateDir];
+}
+
+/** Name of the shell that only reads the login's environment; no such file is there. */
+export function loginName(workspace: Workspace): string {
+  return `${workspace.privateDir}/login`;
+}
+
 /** Where the pipes for the output of the job's scripts lie until they are used. */
 export function pipesDirectory(workspace: Workspace): string {
   return `${workspace.privateDir}/pipes`;

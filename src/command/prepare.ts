@@ -6,12 +6,13 @@ import { type Job, readJob } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { bashEnvironment, bashProgram } from "../mechanism/bash.ts";
+import { containerLabels } from "../mechanism/podman/command.ts";
 import { type Allowed, type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
 import { joinRegistryAuth } from "../mechanism/podman/registry-auth.ts";
 import { invalidVolume } from "../mechanism/podman/volumes.ts";
 import { type ArchiveFormat, archiveImage } from "../podman/archive.ts";
 import type { PodmanClient } from "../podman/client.ts";
-import { hasBash, provideImage } from "../podman/images.ts";
+import { provideImage, tryShell } from "../podman/images.ts";
 import { openPodman, podmanTemporaryDirectory } from "../podman/open.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { shellExitCode } from "../process/command.ts";
@@ -19,12 +20,12 @@ import { follow } from "../process/follow.ts";
 import { killGroup } from "../process/capture.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
 import { fillPipes, takePipes } from "../process/pipes.ts";
-import { makeDirectory, removeTree } from "../workspace/directories.ts";
+import { type DirectoryRules, isThere, makeDirectory, removeTree } from "../workspace/directories.ts";
 import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
-import { directoryRules, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import { directoryRules, loginName, pipesDirectory, registryAuthFile } from "./job-files.ts";
 import { type Prepared, type PreparedImage, writePrepared } from "./prepared.ts";
 import { userVolumes } from "./user-volumes.ts";
 import { type JobState, requireState } from "./state.ts";
@@ -48,7 +49,14 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   if (job.serviceNames.length > 0) {
     log.say(`WARNING: services are not supported by this runner, and are not started: ${job.serviceNames.join(", ")}`);
   }
-  if (images.user) await prepareContainers({ context, state, job, images, log });
+  if (!images.user) return;
+  try {
+    await prepareContainers({ context, state, job, images, log });
+  } catch (error) {
+    // What was ended with the stage did not fail.
+    throwIfStopped(context.stop);
+    throw error;
+  }
 }
 
 /** The administrator's list, compiled only when there is one: its engine takes time to load. */
@@ -61,13 +69,13 @@ async function allowlist(config: Config): Promise<Allowed | undefined> {
 }
 
 function makeJobDirectories({ account }: StageContext, { config, workspace }: JobState): void {
+  const rules = directoryRules(config, account);
   // What an earlier attempt at the same job left; nothing of any other job.
   for (const path of [workspace.scriptsDir, workspace.privateDir]) {
-    const left = removeTree(path);
+    const left = isThere(workspace.base, path, rules) ? removeTree(path) : undefined;
     if (left) throw new JacamarError("directory_failed", `Cannot remove what an earlier attempt left: ${left.message}`);
   }
-  const rules = directoryRules(config, account);
-  makeDirectory(workspace.buildsBase, workspace.buildsDir, rules);
+  makeBuildsDirectory(workspace, rules);
   for (const path of [
     workspace.projectCacheDir,
     workspace.scriptsDir,
@@ -75,6 +83,20 @@ function makeJobDirectories({ account }: StageContext, { config, workspace }: Jo
     podmanTemporaryDirectory(workspace),
   ]) {
     makeDirectory(workspace.base, path, rules);
+  }
+}
+
+/** Throws as {@link makeDirectory}; `builds_dir_invalid` where the job has asked for the directory. */
+function makeBuildsDirectory(workspace: Workspace, rules: DirectoryRules): void {
+  try {
+    makeDirectory(workspace.buildsBase, workspace.buildsDir, rules);
+  } catch (error) {
+    const asked = workspace.buildsBase !== workspace.base;
+    if (!asked || !(error instanceof JacamarError) || error.code === "disk_full") throw error;
+    throw new JacamarError("builds_dir_invalid", `CUSTOM_CI_BUILDS_DIR cannot be used: ${error.message}`, {
+      hint: "Name a directory of your own that nobody else can write to.",
+      cause: error,
+    });
   }
 }
 
@@ -107,21 +129,23 @@ async function prepareContainers({ context, state, job, images, log }: Preparati
   });
   const { prep_script: prepScript, archive_format: format } = config.general.podman;
   if (prepScript !== undefined) {
-    await runPrepScript(bash(bashProgram(shellPath, profile, prepScript)), prepScript, context, workspace);
+    const program = bashProgram(shellPath, profile, prepScript, `${workspace.privateDir}/prep_script`);
+    await runPrepScript(bash(program), prepScript, context, workspace);
   }
-  const login = await readLoginEnvironment(bash(bashEnvironment(shellPath, profile)), context.stop);
+  const login = await readLoginEnvironment(bash(bashEnvironment(shellPath, profile, loginName(workspace))), context.stop);
   const runtimeDirectory = makeRuntimeDirectory(context.account, workspace.base);
   const podman = openPodman(config, workspace, login, runtimeDirectory);
   throwIfStopped(context.stop);
 
+  const surroundings = { context, workspace, labels: containerLabels(state.jobKey, "prepare"), log };
   const bring = async (plan: ImagePlan): Promise<PreparedImage> => {
-    const prepared = await prepareImage(plan, podman, authFile, { context, workspace, log });
+    const prepared = await prepareImage(plan, podman, authFile, surroundings);
     throwIfStopped(context.stop);
     return prepared;
   };
   const userImage = images.user && (await bring(images.user));
   const runnerImage = images.runner && (await bring(images.runner));
-  const archive = userImage && (await archiveUserImage(userImage, format, podman, { context, workspace, log }));
+  const archive = userImage && (await archiveUserImage(userImage, format, podman, { context, state, log }));
   const prepared: Prepared = {
     environment: { ...login },
     runtimeDirectory,
@@ -174,6 +198,8 @@ function writeAuthFile(context: StageContext, job: Job, workspace: Workspace): s
 interface Surroundings {
   readonly context: StageContext;
   readonly workspace: Workspace;
+  /** By which cleanup finds a container of the job. */
+  readonly labels: readonly string[];
   readonly log: JobLog;
 }
 
@@ -191,6 +217,7 @@ async function runPrepScript(
   const script = await follow(command, await takePipes(pipesDirectory(workspace)), jobLogSinks);
   const kill = () => killGroup(script.pid, "SIGKILL");
   context.stop.addEventListener("abort", kill, { once: true });
+  if (context.stop.aborted) kill();
   const ending = await script.ended;
   context.stop.removeEventListener("abort", kill);
   throwIfStopped(context.stop);
@@ -209,7 +236,7 @@ async function prepareImage(
   plan: ImagePlan,
   podman: PodmanClient,
   authFile: string,
-  { context, workspace, log }: Surroundings,
+  { context, workspace, labels, log }: Surroundings,
 ): Promise<PreparedImage> {
   const what = plan.role === "user" ? "image" : "runner image";
   log.say(`Using Podman with ${what} ${plan.name} (pull policy ${plan.pullPolicies.join(", ")})`);
@@ -225,8 +252,12 @@ async function prepareImage(
   const where = origin === "pulled" ? "pulled" : "found on this machine";
   const digest = image.digest === "" ? "" : `, digest ${image.digest}`;
   log.say(`The ${what} is ${where}: id ${image.id.slice(0, 12)}${digest}, ${megabytes(image.bytes)}`);
-  const bash = plan.entrypoint !== undefined || (await hasBash(image, podman));
-  if (!bash) log.say(`The ${what} has no /bin/bash: its scripts run with /bin/sh`);
+  const bash = plan.entrypoint !== undefined || (await tryShell("/bin/bash", image, podman, labels)).works;
+  if (!bash) {
+    const sh = await tryShell("/bin/sh", image, podman, labels);
+    if (!sh.works) throw withoutShell(plan, sh.said);
+    log.say(`The ${what} has no /bin/bash: its scripts run with /bin/sh`);
+  }
   if (plan.role === "user" && image.user !== "" && plan.user === undefined) {
     log.say(
       `The image is made for its user "${image.user}"; in this job it runs as root of the container, which is you outside`,
@@ -235,16 +266,23 @@ async function prepareImage(
   return { id: image.id, hasBash: bash, user: image.user };
 }
 
+function withoutShell(plan: ImagePlan, said: string): JacamarError {
+  const code = plan.role === "user" ? "image_options_invalid" : "podman_failed";
+  return new JacamarError(code, `The image "${plan.name}" has neither /bin/bash nor /bin/sh to run scripts: ${said}`, {
+    hint: "Use an image with a shell.",
+  });
+}
+
 async function archiveUserImage(
   image: PreparedImage,
   format: ArchiveFormat | "none" | undefined,
   podman: PodmanClient,
-  { context, workspace, log }: Surroundings,
+  { context, state, log }: Pick<Preparation, "context" | "state" | "log">,
 ): Promise<string | undefined> {
   // Unset, the best for the deployment: on the runner's own node the store is at hand.
   if (format === undefined || format === "none") return undefined;
-  const path = `${workspace.privateDir}/image-${image.id.slice(0, 12)}`;
-  const archive = await archiveImage(image.id, format, path, podman, context.stop);
+  const place = { directory: state.workspace.privateDir, name: `image-${state.jobKey}` };
+  const archive = await archiveImage(image.id, format, place, podman, context.stop);
   throwIfStopped(context.stop);
   log.say(`The image is archived as ${archive}`);
   return archive;

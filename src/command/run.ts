@@ -22,7 +22,7 @@ import { takePipes } from "../process/pipes.ts";
 import { makeDirectory } from "../workspace/directories.ts";
 import { remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
-import { directoryRules, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import { directoryRules, jobDirectories, pipesDirectory, registryAuthFile } from "./job-files.ts";
 import { type Prepared, readPrepared } from "./prepared.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type JobState, requireState } from "./state.ts";
@@ -37,6 +37,16 @@ import { userVolumes } from "./user-volumes.ts";
  */
 export async function runScript(context: StageContext, scriptFile: string, stageName: string): Promise<void> {
   const exitCodeFile = new ExitCodeFile(context.contract.buildExitCodeFile);
+  try {
+    report(await runStage(context, scriptFile, stageName), stageName, exitCodeFile);
+  } catch (error) {
+    // With an empty file the runner would take the job's own failure for one of the system's.
+    if (error instanceof JacamarError && error.blame === "job" && error.code !== "script_failed") exitCodeFile.write(1);
+    throw error;
+  }
+}
+
+async function runStage(context: StageContext, scriptFile: string, stageName: string): Promise<Outcome> {
   const state = requireState(context.environment);
   const job = readJob(requireJobResponse(context.contract));
   const stage = toStage(stageName);
@@ -56,10 +66,9 @@ export async function runScript(context: StageContext, scriptFile: string, stage
     stop: context.stop,
     killTimeoutSeconds: config.general.kill_timeout,
   };
-  const outcome = image
+  return image
     ? await runInContainer({ context, state, job, stage, image, content, tools })
     : await runOnHost({ context, state, job, content, tools });
-  report(outcome, stage, exitCodeFile);
 }
 
 interface HostRun {
@@ -80,7 +89,7 @@ function runOnHost({ context, state, job, content, tools }: HostRun): Promise<Ou
       environment: beginning,
       workingDirectory: state.workspace.base,
     },
-    { uid: account.uid, scriptsDir: state.workspace.scriptsDir, token: job.token },
+    { uid: account.uid, directories: jobDirectories(state.workspace), token: job.token },
     tools,
   );
 }
@@ -115,9 +124,11 @@ async function runInContainer({ context, state, job, stage, image, content, tool
   };
   writeNew(tools.script, containerWrapper, 0o700);
   writeNew(generatedScriptOf(tools.script), content, 0o700);
+  // An archive may be named by its bare name.
+  const directory = prepared.image.archive === undefined ? workspace.base : workspace.privateDir;
   const outcome = await runContainer(runArguments(spec), {
     ...tools,
-    podman: openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory),
+    podman: openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory, directory),
     key,
     name: spec.name,
     tty: podman.tty,
@@ -153,7 +164,7 @@ function readScript(scriptFile: string): Uint8Array {
   }
 }
 
-function report(outcome: Outcome, stage: Stage, exitCodeFile: ExitCodeFile): void {
+function report(outcome: Outcome, stageName: string, exitCodeFile: ExitCodeFile): void {
   switch (outcome.kind) {
     case "passed":
       return;
@@ -163,12 +174,12 @@ function report(outcome: Outcome, stage: Stage, exitCodeFile: ExitCodeFile): voi
     case "stopped":
       throw new JacamarError(
         "interrupted",
-        `GitLab Runner ended the stage ${stage.name}; its processes have been ended`,
+        `GitLab Runner ended the stage ${stageName}; its processes have been ended`,
       );
     case "lost":
       throw new JacamarError(
         "script_lost",
-        `The stage ${stage.name} ended (exit code ${outcome.exitCode}) without its script's exit status`,
+        `The stage ${stageName} ended (exit code ${outcome.exitCode}) without its script's exit status`,
         {
           hint: "Either the entrypoint of the image does not run the command that it is given, or a start-up file of Bash (~/.bash_profile) calls exit or exec.",
         },

@@ -104,7 +104,8 @@ const podman = table({
   user_entry_point: key(
     {
       description: "The entry point for the users' steps. An empty list means not set.",
-      unset: 'the job's `image:entrypoint`, or `["/bin/bash", "-l", "-c"]`, with `/bin/sh` where the image has no Bash',
+      unset:
+        'the `image:entrypoint` of the job, or `["/bin/bash", "-l", "-c"]`, with `/bin/sh` where the image has no Bash',
     },
     v.optional(stringsOrUnset("/bin/bash"), unset),
   ),
@@ -218,7 +219,10 @@ const general = table({
     v.optional(duration(), "120s"),
   ),
   shell_path: key(
-    { description: "The Bash that runs scripts on the host, as an absolute path.", unset: "the first of `/bin/bash`, `/usr/bin/bash` and `/usr/local/bin/bash`" },
+    {
+      description: "The Bash that runs scripts on the host, as an absolute path.",
+      unset: "the first of `/bin/bash`, `/usr/bin/bash` and `/usr/local/bin/bash`",
+    },
     v.optional(absolutePath("/bin/bash"), unset),
   ),
   job_message: key(

@@ -49,12 +49,15 @@ export async function runBash(command: Command, marks: Omit<JobMarks, "sessions"
   }
   const session = { ...marks, sessions: [shell.pid] };
   let ending: Promise<void> | undefined;
+  const endingFailed = Promise.withResolvers<never>();
   const stop = () => {
     ending ??= endAll(session, tools.killTimeoutSeconds);
+    // A shell that cannot be ended is not waited for.
+    ending.catch(endingFailed.reject);
   };
   tools.stop.addEventListener("abort", stop, { once: true });
   if (tools.stop.aborted) stop();
-  const end = await shell.ended;
+  const end = await Promise.race([shell.ended, endingFailed.promise]);
   tools.stop.removeEventListener("abort", stop);
   await ending;
   // A shell that was killed leaves what it was running; a shell that ended has left in the background what it wanted to.
@@ -106,12 +109,14 @@ export async function runContainer(args: readonly string[], tools: ContainerTool
   });
   let over = false;
   let ending: Promise<unknown> | undefined;
+  const endingFailed = Promise.withResolvers<never>();
   const onStop = () => {
     ending ??= endContainer(client.pid, () => over, tools);
+    ending.catch(endingFailed.reject);
   };
   stop.addEventListener("abort", onStop, { once: true });
   if (stop.aborted) onStop();
-  const end = await client.ended;
+  const end = await Promise.race([client.ended, endingFailed.promise]);
   over = true;
   stop.removeEventListener("abort", onStop);
   filter?.end();
@@ -142,8 +147,11 @@ async function endContainer(clientPid: number, isOver: () => boolean, tools: Con
     await pause(waitMilliseconds);
     waitMilliseconds = Math.min(waitMilliseconds * 2, 250);
   }
-  // A client that still lives could make the container after we have looked.
-  if (!isOver()) await removeContainers(tools.podman, tools.key, tools.keepEnded);
-  killGroup(clientPid, "SIGKILL");
+  try {
+    if (!isOver()) await removeContainers(tools.podman, tools.key, tools.keepEnded);
+  } finally {
+    killGroup(clientPid, "SIGKILL");
+  }
+  // A client that still lived could make the container after we had looked.
   await removeContainers(tools.podman, tools.key, tools.keepEnded);
 }

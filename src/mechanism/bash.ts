@@ -32,20 +32,33 @@ export function loginBeginning(account: Account, shellPath: string, runtimeDirec
  * there. It is read in a subshell, since its last line is `exit`, on which a login shell would run ~/.bash_logout with
  * the script's `errexit` (facts/gitlab-runner.md, trap 37). A profile that ends the shell leaves no status file: the
  * stage then fails, where it would else have passed without having run.
+ *
+ * SIGTERM reaches all processes of a job at once. The login shell must outlive it until the script's own trap has had its
+ * time and its say; then the status is 143, whatever the trap made of it.
  */
 export function bashScript(shellPath: string, profile: Profile, script: string): [string, ...string[]] {
-  const line = 'set +e; (. "$0"); echo "$?" > "$0.status"';
+  const line = 'set +e; set --; trap "set -- 143" TERM; (. "$0"); set -- "$?" "$@"; echo "${2:-$1}" > "$0.status"';
   return [shellPath, ...profileArguments(profile), profileLine(profile) + line, script];
 }
 
-/** The command that writes the environment of a clean Bash to descriptor 3, each `NAME=value` ended by NUL. */
-export function bashEnvironment(shellPath: string, profile: Profile): [string, ...string[]] {
-  return [shellPath, ...profileArguments(profile), `${profileLine(profile)}env -0 >&3`, "bash"];
+/**
+ * The command that writes the environment of a clean Bash to descriptor 3, each `NAME=value` ended by NUL.
+ *
+ * @param name what the shell takes for its own name: a path in the job's directories, so that cleanup can find it.
+ */
+export function bashEnvironment(shellPath: string, profile: Profile, name: string): [string, ...string[]] {
+  return [shellPath, ...profileArguments(profile), `${profileLine(profile)}env -0 >&3`, name];
 }
 
-/** The command that runs the administrator's script in a clean Bash. */
-export function bashProgram(shellPath: string, profile: Profile, program: string): [string, ...string[]] {
-  return [shellPath, ...profileArguments(profile), `${profileLine(profile)}"$0"`, program];
+/**
+ * The command that runs the administrator's program in a clean Bash. The program is not an argument of the shell, since
+ * start-up files would take it for one of theirs.
+ *
+ * @param name as for {@link bashEnvironment}.
+ */
+export function bashProgram(shellPath: string, profile: Profile, program: string, name: string): [string, ...string[]] {
+  const quoted = `'${program.replaceAll("'", "'\\''")}'`;
+  return [shellPath, ...profileArguments(profile), profileLine(profile) + quoted, name];
 }
 
 function profileArguments(profile: Profile): string[] {

@@ -6,11 +6,18 @@ import { lastLine, type PodmanClient, succeeded } from "./client.ts";
 
 const askSeconds = 60;
 const removeAttempts = 5;
+const notEnded = ["created", "initialized", "running", "paused"] as const;
 
-/** The ids of the job's containers, found by their label alone; all, or only those that are not yet at their end. */
-export async function findContainers(podman: PodmanClient, key: JobKey, which: "all" | "living"): Promise<string[]> {
-  const states = ["created", "configured", "initialized", "running", "paused", "stopping"];
-  const filters = which === "all" ? [] : states.flatMap((state) => ["--filter", `status=${state}`]);
+/** Words that every Podman from 4.3 on takes for `--filter status=`. */
+type ContainerState = "created" | "initialized" | "running" | "paused";
+
+/** The ids of the job's containers, found by their label alone: all, or those in one of the states. */
+export async function findContainers(
+  podman: PodmanClient,
+  key: JobKey,
+  states: readonly ContainerState[] | "any",
+): Promise<string[]> {
+  const filters = states === "any" ? [] : states.flatMap((state) => ["--filter", `status=${state}`]);
   const answer = await podman.ask(
     ["ps", "--all", "--quiet", "--no-trunc", "--filter", `label=${jobLabel}=${key}`, ...filters],
     { timeoutSeconds: askSeconds },
@@ -23,22 +30,27 @@ export async function findContainers(podman: PodmanClient, key: JobKey, which: "
 
 /**
  * Ends and removes the job's containers and verifies that none is left: a client that was just killed may still be
- * making one. With `keepEnded` (`disable_container_removal`) those that have ended stay, as the administrator wants.
+ * making one. With `keepEnded` (`disable_container_removal`) those that have ended stay, as the administrator wants, and
+ * those that run are ended. Returns how many were removed.
  * Throws `container_left` when one cannot be removed.
  */
 export async function removeContainers(podman: PodmanClient, key: JobKey, keepEnded: boolean): Promise<number> {
   let removed = 0;
   let said = "";
   for (let attempt = 0; attempt < removeAttempts; attempt += 1) {
-    const found = await findContainers(podman, key, keepEnded ? "living" : "all");
+    if (keepEnded) {
+      const running = await findContainers(podman, key, ["running"]);
+      if (running.length > 0) await podman.ask(["stop", "--time", "0", ...running], { timeoutSeconds: askSeconds });
+    }
+    const found = await findContainers(podman, key, keepEnded ? notEnded : "any");
     if (found.length === 0) return removed;
-    const how = keepEnded ? ["stop", "--time", "0"] : ["rm", "--force", "--time", "0", "--volumes", "--ignore"];
+    const how = ["rm", "--force", "--time", "0", "--volumes", "--ignore"];
     const answer = await podman.ask([...how, ...found], { timeoutSeconds: askSeconds });
     if (succeeded(answer.ending)) removed += found.length;
     else said = lastLine(answer.stderr);
     await pause(attempt * 200);
   }
-  const left = await findContainers(podman, key, keepEnded ? "living" : "all");
+  const left = await findContainers(podman, key, keepEnded ? notEnded : "any");
   if (left.length === 0) return removed;
   throw new JacamarError(
     "container_left",

@@ -43,6 +43,7 @@ export async function provideImage(plan: ImagePlan, tools: PullTools): Promise<{
     const result = await tryPolicy(plan, policy, tools);
     if (!(result instanceof JacamarError)) return result;
     failure = result;
+    if (tools.stop.aborted) break;
     if (index + 1 < plan.pullPolicies.length) tools.say(`WARNING: ${result.message}`);
   }
   throw failure ?? new Error("an image without a pull policy");
@@ -170,8 +171,18 @@ async function findImage(name: string, podman: PodmanClient): Promise<StoredImag
   return { id: image.Id, digest: image.Digest, bytes: image.Size, user: image.Config?.User ?? image.User };
 }
 
-/** Whether a container of the image can run Bash at all, and so the entrypoint of the specification. */
-export async function hasBash(image: StoredImage, podman: PodmanClient): Promise<boolean> {
+/**
+ * Whether a container of the image can run the shell at all: Bash is the entrypoint of the specification, and an image
+ * without Bash may have sh. Where it cannot, what Podman said of it.
+ *
+ * @param labels by which cleanup finds the container.
+ */
+export async function tryShell(
+  shell: "/bin/bash" | "/bin/sh",
+  image: StoredImage,
+  podman: PodmanClient,
+  labels: readonly string[],
+): Promise<{ works: boolean; said: string }> {
   const answer = await podman.ask(
     [
       "run",
@@ -179,17 +190,21 @@ export async function hasBash(image: StoredImage, podman: PodmanClient): Promise
       "--network=none",
       "--user=0:0",
       "--pull=never",
+      ...labels.flatMap((label) => ["--label", label]),
       "--entrypoint",
-      "/bin/bash",
+      shell,
       image.id,
       "-c",
       "exit 0",
     ],
     { timeoutSeconds: askSeconds },
   );
-  if (succeeded(answer.ending)) return true;
-  if ("exitCode" in answer.ending && (answer.ending.exitCode === 126 || answer.ending.exitCode === 127)) return false;
-  throw new JacamarError("podman_failed", `Podman cannot start a container: ${lastLine(answer.stderr)}`, {
+  const said = lastLine(answer.stderr);
+  if (succeeded(answer.ending)) return { works: true, said };
+  if ("exitCode" in answer.ending && (answer.ending.exitCode === 126 || answer.ending.exitCode === 127)) {
+    return { works: false, said };
+  }
+  throw new JacamarError("podman_failed", `Podman cannot start a container: ${said}`, {
     hint: "Try as the same user on the same machine: podman run --rm IMAGE true",
   });
 }

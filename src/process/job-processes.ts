@@ -4,8 +4,8 @@ import { pause } from "./signals.ts";
 /** What tells a job's processes from all others of its user. */
 export interface JobMarks {
   readonly uid: number;
-  /** Directory of the job's scripts: it stands on the command line of every shell and client that the driver starts. */
-  readonly scriptsDir: string;
+  /** The job's own: one of them stands on the command line of every shell and client that the driver starts. */
+  readonly directories: readonly string[];
   /** The job's token, which the runner's scripts export to every program that they start. Unique to the job. */
   readonly token: string;
   /** Sessions that are known to be the job's. */
@@ -20,25 +20,28 @@ interface ProcessEntry {
 
 /**
  * Finds the living processes of a job from the system's process table alone, so that it also works when the driver
- * that started them was killed: those that carry a mark, and all that share a session with one that does. This process
- * and its ancestors are never among them.
+ * that started them was killed: those that carry a mark, and all that share a session with one that does, unless a
+ * process without a mark leads it: that is a user's who looks at the job's files in a terminal. This process and its
+ * ancestors are never among them.
  */
 export function findJobProcesses(marks: JobMarks): number[] {
   const spared = ancestors(process.pid);
-  const entries: ProcessEntry[] = [];
+  const entries = new Map<number, ProcessEntry>();
   for (const name of readdirSync("/proc")) {
     if (!/^[0-9]+$/.test(name)) continue;
     const pid = Number(name);
     if (spared.has(pid)) continue;
     const entry = readEntry(pid, marks);
-    if (entry) entries.push(entry);
+    if (entry) entries.set(pid, entry);
   }
   const sessions = new Set(marks.sessions);
   const ownSession = sessionOf(process.pid);
-  for (const entry of entries) {
-    if (entry.marked && entry.session !== ownSession) sessions.add(entry.session);
+  for (const { marked, session } of entries.values()) {
+    if (!marked || session === ownSession) continue;
+    const leader = entries.get(session);
+    if (leader ? leader.marked : sessionOf(session) === undefined) sessions.add(session);
   }
-  return entries.filter((entry) => entry.marked || sessions.has(entry.session)).map((entry) => entry.pid);
+  return [...entries.values()].filter(({ marked, session }) => marked || sessions.has(session)).map(({ pid }) => pid);
 }
 
 /**
@@ -90,7 +93,9 @@ function signalProcess(pid: number, signal: NodeJS.Signals): void {
 
 function readEntry(pid: number, marks: JobMarks): ProcessEntry | undefined {
   try {
-    if (statSync(`/proc/${pid}`).uid !== marks.uid) return undefined;
+    const owner = statSync(`/proc/${pid}`).uid;
+    // What may not be traced (ssh-agent, programs with set-id bits) belongs to root there, whoever runs it (proc(5)).
+    if (owner !== marks.uid && !(owner === 0 && realUser(pid) === marks.uid)) return undefined;
     const session = sessionOf(pid);
     if (session === undefined) return undefined;
     return { pid, session, marked: isMarked(pid, marks) };
@@ -101,9 +106,22 @@ function readEntry(pid: number, marks: JobMarks): ProcessEntry | undefined {
 
 function isMarked(pid: number, marks: JobMarks): boolean {
   const args = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  if (args.includes(`${marks.scriptsDir}/`)) return true;
-  if (marks.token === "") return false;
-  return `\0${readFileSync(`/proc/${pid}/environ`, "utf8")}`.includes(`\0CI_JOB_TOKEN=${marks.token}\0`);
+  if (marks.directories.some((directory) => args.includes(`${directory}/`))) return true;
+  return marks.token !== "" && environmentOf(pid).includes(`\0CI_JOB_TOKEN=${marks.token}\0`);
+}
+
+/** Each variable between two NULs; nothing for a process that may not be traced. */
+function environmentOf(pid: number): string {
+  try {
+    return `\0${readFileSync(`/proc/${pid}/environ`, "utf8")}`;
+  } catch {
+    return "";
+  }
+}
+
+function realUser(pid: number): number | undefined {
+  const match = /^Uid:\s+([0-9]+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
+  return match ? Number(match[1]) : undefined;
 }
 
 /** Session of a process; undefined for one that is gone or only waits to be reaped. */

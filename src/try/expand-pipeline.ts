@@ -19,6 +19,7 @@ export function deepMerge(base: YamlMap, over: YamlMap): YamlMap {
 /** Resolves `extends` of every job. Throws `pipeline_invalid` on an unknown base, a circle, or more than 11 levels. */
 export function expandExtends(root: YamlMap): YamlMap {
   const done = new Map<string, YamlNode>();
+  const levels = new Map<string, number>();
   function expanded(name: string, node: YamlNode, chain: readonly string[]): YamlNode {
     const memory = done.get(name);
     if (memory !== undefined) return memory;
@@ -30,7 +31,7 @@ export function expandExtends(root: YamlMap): YamlMap {
     if (chain.includes(name)) {
       throw pipelineError(parents, `"extends" runs in a circle: ${[...chain, name].join(" -> ")}`);
     }
-    if (chain.length >= extendLevels) {
+    if (chain.length > extendLevels) {
       throw pipelineError(parents, `"extends" is nested more than ${extendLevels} levels deep at "${name}"`);
     }
     let merged: YamlMap = { ...node, entries: new Map() };
@@ -45,6 +46,11 @@ export function expandExtends(root: YamlMap): YamlMap {
       }
       const base = asMap(expanded(parent, target, [...chain, name]), `"${parent}", which "${name}" extends,`);
       merged = deepMerge(merged, base);
+      const level = Math.max(levels.get(name) ?? 0, (levels.get(parent) ?? 0) + 1);
+      if (level >= extendLevels) {
+        throw pipelineError(parents, `"extends" is nested more than ${extendLevels} levels deep at "${name}"`);
+      }
+      levels.set(name, level);
     }
     const result = deepMerge(merged, node);
     const entries = new Map(result.entries);

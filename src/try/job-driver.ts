@@ -79,7 +79,7 @@ export class JobDriver {
     const { log, waits } = this.#world;
     log.title('Preparing the "custom" executor');
     for (let attempt = 1; ; attempt += 1) {
-      const failure = this.aborted() ?? (await this.#prepareOnce());
+      const failure = this.aborted() ?? (await this.#guardedPrepare());
       if (failure === undefined) return undefined;
       await this.cleanup();
       // A driver that exits with 1 when it is canceled has its job shown as failed, not as canceled.
@@ -90,6 +90,14 @@ export class JobDriver {
       log.error(`Preparation failed: ${failure.message}`);
       log.info(`Will be retried in ${waits.prepare}s ...`);
       await sleep(waits.prepare * 1000, undefined, { signal: this.#build.signal }).catch(() => undefined);
+    }
+  }
+
+  async #guardedPrepare(): Promise<Failure | undefined> {
+    try {
+      return await this.#prepareOnce();
+    } catch (error) {
+      return { kind: "system", message: error instanceof Error ? error.message : String(error) };
     }
   }
 
@@ -110,9 +118,9 @@ export class JobDriver {
     const config = readConfigOutput(Buffer.concat(output).toString("utf8"));
     if ("problem" in config) return { kind: "system", message: config.problem };
     this.#config = config;
-    const { driver } = config;
-    const version = driver?.version === undefined ? "" : ` ${driver.version}`;
-    log.line(`Using Custom executor${driver?.name === undefined ? "" : ` with driver ${driver.name}${version}`}...`);
+    const version = config.driverVersion === undefined ? "" : ` ${config.driverVersion}`;
+    const driver = config.driverName === undefined ? "" : ` with driver ${config.driverName}${version}`;
+    log.line(`Using Custom executor${driver}...`);
     const prepared = this.#startBuild(config);
     if ("kind" in prepared) return prepared;
     this.#prepared = prepared;
@@ -124,22 +132,20 @@ export class JobDriver {
   #startBuild(config: ConfigOutput): Prepared | Failure {
     const { facts } = this.#world;
     const refuse = (message: string): Failure => ({ kind: "script", exitCode: buildFailureExitCode, message });
-    const buildsDir = config.builds_dir ?? "";
+    const { buildsDir, cacheDir, shell } = config;
     if (buildsDir === "") return refuse("the builds_dir is not configured");
-    if ((config.cache_dir ?? "") === "") return refuse("the cache_dir is not configured");
-    if (config.shell !== undefined && config.shell !== "bash" && config.shell !== "sh") {
-      return { kind: "system", message: `shell ${config.shell} not found` };
-    }
+    if (cacheDir === "") return refuse("the cache_dir is not configured");
+    if (shell !== "bash" && shell !== "sh") return { kind: "system", message: `shell ${shell} not found` };
     if (valueOf(this.server, "GIT_CLONE_PATH") !== "") {
       return refuse("setting GIT_CLONE_PATH is not allowed, enable `custom_build_dir` feature");
     }
     const suffix = valueOf(this.server, "GIT_STRATEGY") === "empty" ? "-empty" : "";
     const project = `${facts.pipeline.projectPath}${suffix}`;
-    const slot = config.builds_dir_is_shared ? `${facts.pipeline.runner.shortToken}/${facts.concurrentId}/` : "";
+    const slot = config.buildsDirIsShared ? `${facts.pipeline.runner.shortToken}/${facts.concurrentId}/` : "";
     return {
       config,
       directories: { buildsDir, projectDir: `${buildsDir}/${slot}${project}` },
-      cacheDir: `${config.cache_dir ?? ""}/${project}`,
+      cacheDir: `${cacheDir}/${project}`,
     };
   }
 
@@ -208,7 +214,7 @@ export class JobDriver {
         SYSTEM_FAILURE_EXIT_CODE: String(systemFailureExitCode),
         BUILD_EXIT_CODE_FILE: buildExitCodeFile,
         JOB_RESPONSE_FILE: join(this.#attemptDir, "response.json"),
-        ...this.#config?.job_env,
+        ...this.#config?.jobEnv,
         ...Object.fromEntries(custom),
         CUSTOM_ENV_CI_JOB_SERVICES: services,
       },

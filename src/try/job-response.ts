@@ -107,14 +107,12 @@ export function jobResponse(parts: ResponseParts): string {
       registry === ""
         ? null
         : [{ type: "registry", url: registry, username: "gitlab-ci-token", password: facts.token }],
-    dependencies: listOrNull(
-      parts.dependencies.map(({ id, token, name, bytes }) => ({
-        id,
-        token,
-        name,
-        artifacts_file: bytes === 0 ? { filename: "", size: 0 } : { filename: "artifacts.zip", size: bytes },
-      })),
-    ),
+    dependencies: parts.dependencies.map(({ id, token, name, bytes }) => ({
+      id,
+      token,
+      name,
+      artifacts_file: bytes === 0 ? { filename: "", size: 0 } : { filename: "artifacts.zip", size: bytes },
+    })),
     features: {
       trace_sections: false,
       token_mask_prefixes: null,

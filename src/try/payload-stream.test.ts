@@ -17,7 +17,7 @@ function receive(chunks: readonly Buffer[], limit = 1_000_000): { passed: string
   const stream = new PayloadStream(markers, file, limit, (chunk) => passed.push(Buffer.from(chunk)));
   for (const chunk of chunks) stream.write(chunk);
   const received = stream.end();
-  const bytes = typeof received === "object" ? readFileSync(file) : Buffer.alloc(0);
+  const bytes = typeof received === "object" && "bytes" in received ? readFileSync(file) : Buffer.alloc(0);
   return { passed: Buffer.concat(passed).toString(), received, bytes };
 }
 
@@ -73,4 +73,15 @@ test("PayloadStream does not take another nonce for its own, nor a marker inside
 test("PayloadStream writes a file that only its owner can read", () => {
   receive([Buffer.from(output(Buffer.from("x"), "\n"))]);
   assert.equal(statSync(join(directory, "payload")).mode & 0o777, 0o600);
+});
+
+test("PayloadStream tells when it cannot store, and goes on passing the rest", () => {
+  const passed: string[] = [];
+  const file = join(directory, "gone", "payload");
+  const stream = new PayloadStream(markers, file, 1000, (chunk) => passed.push(chunk.toString()));
+  stream.write(Buffer.from(output(Buffer.from("x"), "\n")));
+  const received = stream.end();
+  assert.ok(typeof received === "object" && "problem" in received);
+  assert.match(received.problem, /ENOENT/);
+  assert.deepEqual(passed, ["before\n", "after, no line break"]);
 });

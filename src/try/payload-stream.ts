@@ -10,8 +10,8 @@ export function payloadMarkers(nonce: string): PayloadMarkers {
   return { begin: `jacamar-try-payload-begin-${nonce}`, end: `jacamar-try-payload-end-${nonce}` };
 }
 
-/** What was received: whole, larger than allowed, or cut off. */
-export type Received = { readonly bytes: number } | "none" | "incomplete" | "too large";
+/** What was received: whole, nothing, cut off, larger than allowed, or not to be stored. */
+export type Received = { readonly bytes: number } | { readonly problem: string } | "none" | "incomplete" | "too large";
 
 /**
  * Takes a Base64 payload between two marker lines out of a stage's output and writes its bytes to a file (0600). All
@@ -29,6 +29,7 @@ export class PayloadStream {
   #base64 = "";
   #bytes = 0;
   #lineIsPassing = false;
+  #problem: string | undefined;
 
   constructor(markers: PayloadMarkers, file: string, limit: number, pass: (chunk: Buffer) => void) {
     this.#markers = markers;
@@ -59,6 +60,7 @@ export class PayloadStream {
     this.#pending = Buffer.alloc(0);
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
+    if (this.#problem !== undefined) return { problem: this.#problem };
     if (this.#state === "before") return "none";
     if (this.#bytes > this.#limit) return "too large";
     return this.#state === "after" ? { bytes: this.#bytes } : "incomplete";
@@ -68,7 +70,9 @@ export class PayloadStream {
     const text = this.#lineIsPassing ? "" : line.toString("latin1").trimEnd();
     if (this.#state === "before" && text === this.#markers.begin) {
       this.#state = "inside";
-      this.#descriptor = openSync(this.#file, "w", 0o600);
+      this.#attempt(() => {
+        this.#descriptor = openSync(this.#file, "w", 0o600);
+      });
     } else if (this.#state === "inside" && text === this.#markers.end) {
       this.#store("", true);
       this.#state = "after";
@@ -87,7 +91,17 @@ export class PayloadStream {
     const bytes = Buffer.from(this.#base64.slice(0, whole), "base64");
     this.#base64 = this.#base64.slice(whole);
     this.#bytes += bytes.length;
-    if (this.#bytes <= this.#limit && this.#descriptor !== undefined) writeSync(this.#descriptor, bytes);
+    const descriptor = this.#descriptor;
+    if (this.#bytes <= this.#limit && descriptor !== undefined) this.#attempt(() => writeSync(descriptor, bytes));
+  }
+
+  /** A full disk must not throw into the middle of the driver's output. */
+  #attempt(action: () => void): void {
+    try {
+      if (this.#problem === undefined) action();
+    } catch (error) {
+      this.#problem = `Cannot store the artifacts: ${error instanceof Error ? error.message : String(error)}`;
+    }
   }
 
   #mayBeMarker(start: Buffer): boolean {

@@ -67,7 +67,9 @@ export function asCommands(node: YamlNode, what: string, depth = 0): string[] {
   const hint =
     node.kind === "map"
       ? 'A colon followed by a space makes YAML read a map: put the whole command in quotes, or after "- |" on a line of its own'
-      : undefined;
+      : node.kind === "scalar" && node.value !== null
+        ? "Put it in quotes: as it stands, YAML reads a number or a truth value"
+        : undefined;
   throw pipelineError(node, `${what} must be a string or a list of strings, not ${describe(node)}`, hint);
 }
 

@@ -51,7 +51,7 @@ class JobRun {
     try {
       failure = await this.#driver.prepare();
       if (failure === undefined) {
-        failure = await this.#stages();
+        failure = await this.#guardedStages();
         failure = this.#driver.aborted() ?? failure;
         await this.#driver.cleanup();
       }
@@ -80,6 +80,15 @@ class JobRun {
     const reason = failure.kind === "system" ? "runner_system_failure" : "job_execution_timeout";
     return { status: "failed", reason, exitCode: undefined, artifacts };
   }
+  /** An error of our own, such as a full disk, must not keep the driver from cleaning up. */
+  async #guardedStages(): Promise<Failure | undefined> {
+    try {
+      return await this.#stages();
+    } catch (error) {
+      return { kind: "system", message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
   async #stages(): Promise<Failure | undefined> {
     const prepared = this.#driver.prepared;
     if (prepared === undefined) return { kind: "system", message: "the job was not prepared" };
@@ -240,6 +249,7 @@ class JobRun {
       const message = `the artifacts are larger than ${mebibytes(uploadLimitBytes)}`;
       return { kind: "script", exitCode: buildFailureExitCode, message };
     }
+    if (typeof received === "object" && "problem" in received) return { kind: "system", message: received.problem };
     if (received === "incomplete") return { kind: "system", message: "the artifacts did not arrive whole" };
     this.#artifacts = { file: artifactsFile, bytes: received.bytes };
     log.line(`Artifacts are kept for the jobs that follow: ${received.bytes} bytes`);

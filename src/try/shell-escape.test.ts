@@ -26,6 +26,6 @@ test("shellEscape() keeps any text one word with the same bytes, also inside an 
         assert.deepEqual(stdout.split("\0").slice(0, -1), wanted);
       }
     }),
-    { numRuns: 40 },
+    { numRuns: 15 },
   );
 });

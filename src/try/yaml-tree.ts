@@ -98,7 +98,7 @@ export function readYaml(text: string, file: string, warn: (message: string) => 
       for (const item of items) {
         if (!isPair(item)) continue;
         const keyPlace = placeAt(offsetOf(item.key));
-        const key = isScalar(item.key) ? String(item.key.value) : undefined;
+        const key = isScalar(item.key) ? (item.key.source ?? String(item.key.value)) : undefined;
         if (key === undefined) throw pipelineError(keyPlace, "A key must be plain text");
         const value = convert(item.value);
         if (key === "<<" && isScalar(item.key) && item.key.type === "PLAIN") {

@@ -1,10 +1,12 @@
+import { createHash, randomBytes } from "node:crypto";
 import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type JobOptions, TestJob } from "../../harness/job.ts";
 import { asUser, type User, testUser } from "../../harness/machine.ts";
 import { type Stage, stageBundle } from "../../harness/stage.ts";
 
-type Value = string | boolean | readonly string[];
+/** Undefined leaves the key out. */
+type Value = string | boolean | readonly string[] | undefined;
 
 /** A job of a {@link Workbench}: keys of the configuration in place of its text. */
 export interface BenchJob extends Omit<JobOptions, "user" | "jacamar" | "configuration"> {
@@ -17,6 +19,8 @@ export interface BenchJob extends Omit<JobOptions, "user" | "jacamar" | "configu
 /** What a file of Podman tests needs: the bundle, a data_dir of its own, and everything removed at the end. */
 export class Workbench {
   readonly user: User = testUser();
+  /** Of small letters and digits: for the names of images. */
+  readonly unique: string;
   readonly dataDir: string;
   /** Files of the test, readable by the user alone. */
   readonly directory: string;
@@ -25,7 +29,9 @@ export class Workbench {
   readonly #images: string[] = [];
 
   constructor(name: string) {
-    this.dataDir = join(this.user.home, `.jacamar-e2e-${name}`);
+    // Nothing is shared with a second run of the same tests at the same time.
+    this.unique = randomBytes(4).toString("hex");
+    this.dataDir = join(this.user.home, `.jacamar-e2e-${name}-${this.unique}`);
     this.directory = mkdtempSync("/var/tmp/jacamar-e2e-");
     this.#give(this.directory);
   }
@@ -67,9 +73,15 @@ export class Workbench {
     return this.podman("image", "inspect", "--format", "{{.Id}}", name);
   }
 
+  /** The ids of a job's containers, the ended ones too. */
+  async containersOf(job: TestJob): Promise<string[]> {
+    const ids = await this.podman("ps", "--all", "--quiet", "--filter", `label=jacamar-ci.job=${jobKey(job)}`);
+    return ids.split("\n").filter((id) => id !== "");
+  }
+
   /** Makes an image of BusyBox alone that no other test has, so that this one may remove it. Returns its full name. */
   async makeImage(name: string, ...changes: readonly string[]): Promise<string> {
-    const full = this.removeImageLater(`localhost/${name}`);
+    const full = this.removeImageLater(`localhost/${name}-${this.unique}:latest`);
     const script = `set -euo pipefail
       container=$(podman create localhost/jacamar-busybox)
       podman export "$container" | podman import --quiet "\${@:2}" - "$1"
@@ -91,6 +103,7 @@ export class Workbench {
     for (const job of this.#jobs) {
       await job.cleanup();
       job.remove();
+      await this.#removeContainers(job);
     }
     for (const image of this.#images) await asUser(this.user, ["podman", "rmi", "--force", image]);
     // A container may have made files that are not the user's.
@@ -99,14 +112,27 @@ export class Workbench {
     this.#stage.remove();
   }
 
+  /** Only `disable_container_removal` leaves any. */
+  async #removeContainers(job: TestJob): Promise<void> {
+    const ids = await this.containersOf(job);
+    if (ids.length > 0) await this.podman("rm", "--force", "--time", "0", ...ids);
+  }
+
   #give(path: string): void {
     if (process.getuid?.() === 0) chownSync(path, this.user.uid, this.user.gid);
   }
 }
 
+/** The number of a job and the beginning of a digest of its token: how its containers are found again. */
+export function jobKey(job: TestJob): string {
+  const digest = createHash("sha256").update(job.token).digest("hex");
+  return `${job.id}-${digest.slice(0, 12)}`;
+}
+
 /** Text of JSON is text of TOML, for texts, truth values and lists of texts. */
 function lines(values: Readonly<Record<string, Value>>): string[] {
-  return Object.entries(values).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  const set = Object.entries(values).filter(([, value]) => value !== undefined);
+  return set.map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
 }
 
 /** Runs the stages before the script and fails loudly when one of them does not work. */
