@@ -5,7 +5,7 @@ import test, { afterEach } from "node:test";
 import { capture } from "../../../src/process/capture.ts";
 import { TryBench } from "./harness.ts";
 
-const example = readFileSync(join(import.meta.dirname, "../../../examples/try/.gitlab-ci.yml"), "utf8");
+const example = readFileSync(join(import.meta.dirname, "../../../examples/hello/.gitlab-ci.yml"), "utf8");
 const benches: TryBench[] = [];
 afterEach(() => {
   for (const bench of benches.splice(0)) {
