@@ -3,6 +3,7 @@ import { runCleanup } from "./command/cleanup.ts";
 import { openContext, throwIfStopped } from "./command/context.ts";
 import { runPrepare } from "./command/prepare.ts";
 import { runScript } from "./command/run.ts";
+import { readRunnerFiles } from "./command/runner-files.ts";
 import { JacamarError } from "./error/error.ts";
 import { JobLog } from "./log/job-log.ts";
 import { listenForStop } from "./process/signals.ts";
@@ -61,7 +62,7 @@ async function dispatch(
   }
   if (stop !== undefined && isRunCall(argv)) {
     const [script = "", stage = ""] = argv.slice(-2);
-    await runScript(openContext(process.env, stop), script, stage);
+    await runScript(openContext(process.env, readRunnerFiles(process.env, script), stop), stage);
     throwIfStopped(stop);
     return 0;
   }
@@ -69,7 +70,7 @@ async function dispatch(
   if (values.version) return print(version);
   if (values.help) return print(help);
   if (command === undefined || stop === undefined) throw usage("No command was given");
-  const context = openContext(process.env, stop);
+  const context = openContext(process.env, readRunnerFiles(process.env, undefined), stop);
   switch (command) {
     case "config": {
       const file = values.configuration;

@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import type { JobLog } from "../log/job-log.ts";
 import { JacamarError } from "../error/error.ts";
-import { requireJobResponse } from "../gitlab/contract.ts";
-import { type Job, readJob } from "../gitlab/job.ts";
+import type { Job } from "../gitlab/job.ts";
 import { forgetArchive } from "../podman/archive.ts";
 import { succeeded } from "../podman/client.ts";
 import { removeContainers } from "../podman/containers.ts";
@@ -30,7 +29,8 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   const state = unpackState(context.environment);
   // The config stage makes nothing, so when it failed there is nothing to do.
   if (!state) return;
-  const job = readJobIfThere(context);
+  // The runner may have removed its files, or lost them. What the job has left is found without them, as a rule.
+  const job = context.files.job instanceof JacamarError ? undefined : context.files.job;
   const failures: unknown[] = [];
   const attempt = async (work: () => Promise<void>): Promise<void> => {
     try {
@@ -51,16 +51,6 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   if (failures.length > 0) throw failures[0];
 }
 
-/** The runner may have removed its files, or lost them. What the job has left is found without them, as a rule. */
-function readJobIfThere({ contract }: StageContext): Job | undefined {
-  try {
-    return readJob(requireJobResponse(contract));
-  } catch (error) {
-    if (error instanceof JacamarError) return undefined;
-    throw error;
-  }
-}
-
 async function cleanContainers(context: StageContext, state: JobState, log: JobLog): Promise<void> {
   // Without a private directory no Podman command of this job has run.
   if (!existsSync(state.workspace.privateDir)) return;
@@ -74,7 +64,12 @@ async function cleanContainers(context: StageContext, state: JobState, log: JobL
 /** What is left now had its time: the grace is short. */
 const longestGraceSeconds = 5;
 
-async function endProcesses(context: StageContext, state: JobState, job: Job | undefined, log: JobLog): Promise<number> {
+async function endProcesses(
+  context: StageContext,
+  state: JobState,
+  job: Job | undefined,
+  log: JobLog,
+): Promise<number> {
   const marks = {
     uid: context.account.uid,
     directories: jobDirectories(state.workspace),
@@ -105,7 +100,8 @@ function filesToRemove({ workspace, config }: JobState): string[] {
   const scripts = config.general.retain_logs
     ? [`${scriptsDir}/auth.json`, `${scriptsDir}/registry-auth.json`]
     : [scriptsDir];
-  return [...scripts, privateDir, `${projectDir}.tmp`];
+  // The private directory is what Podman needs for the others.
+  return [`${projectDir}.tmp`, ...scripts, privateDir];
 }
 
 async function removeFile(path: string, context: StageContext, state: JobState): Promise<void> {

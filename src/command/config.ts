@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { loadConfiguration } from "../config/load.ts";
-import { requireJobResponse } from "../gitlab/contract.ts";
 import { toJobKey } from "../gitlab/job-key.ts";
-import { readJob } from "../gitlab/job.ts";
 import { writeWhole } from "../log/output.ts";
 import { version } from "../version.ts";
 import { layOut } from "../workspace/layout.ts";
 import type { StageContext } from "./context.ts";
+import { requireJob } from "./runner-files.ts";
 import { packState } from "./state.ts";
 
 /**
@@ -15,7 +14,7 @@ import { packState } from "./state.ts";
  */
 export async function runConfig(context: StageContext, configurationFile: string): Promise<void> {
   const config = await loadConfiguration(configurationFile);
-  const job = readJob(requireJobResponse(context.contract));
+  const job = requireJob(context.files);
   const workspace = layOut({
     account: context.account,
     dataDir: config.general.data_dir,

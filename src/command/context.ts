@@ -3,6 +3,7 @@ import { currentAccount } from "../account/account.ts";
 import { JacamarError } from "../error/error.ts";
 import { readContract, type RunnerContract } from "../gitlab/contract.ts";
 import { UserVariables } from "../gitlab/variables.ts";
+import type { RunnerFiles } from "./runner-files.ts";
 
 /** What every stage has in hand. */
 export interface StageContext {
@@ -10,19 +11,36 @@ export interface StageContext {
   readonly contract: RunnerContract;
   readonly variables: UserVariables;
   readonly account: Account;
+  readonly files: RunnerFiles;
   /** Fires when the runner wants the stage to end. */
   readonly stop: AbortSignal;
 }
 
-/** Reads what the runner hands to a stage. Throws `runner_contract` or `account_unknown`. */
-export function openContext(environment: Readonly<NodeJS.ProcessEnv>, stop: AbortSignal): StageContext {
+/**
+ * What a stage has in hand, for the account that this process has from now on. Throws `runner_contract` or
+ * `account_unknown`.
+ *
+ * @param files read before this process took that account.
+ */
+export function openContext(
+  environment: Readonly<NodeJS.ProcessEnv>,
+  files: RunnerFiles,
+  stop: AbortSignal,
+): StageContext {
   const account = currentAccount();
   if (account.uid === 0) {
     throw new JacamarError("account_unknown", "Jobs never run as root", {
       hint: "Let GitLab Runner call this program as an ordinary account.",
     });
   }
-  return { environment, contract: readContract(environment), variables: new UserVariables(environment), account, stop };
+  return {
+    environment,
+    contract: readContract(environment),
+    variables: new UserVariables(environment),
+    account,
+    files,
+    stop,
+  };
 }
 
 /** Throws `interrupted` when the runner wants the stage to end. */

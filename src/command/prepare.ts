@@ -1,14 +1,13 @@
-import { accessSync, constants, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { Config } from "../config/schema.ts";
 import { JacamarError } from "../error/error.ts";
-import { requireJobResponse } from "../gitlab/contract.ts";
-import { type Job, readJob } from "../gitlab/job.ts";
+import type { Job } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { bashEnvironment, bashProgram } from "../mechanism/bash.ts";
 import { containerLabels } from "../mechanism/podman/command.ts";
 import { type Allowed, type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
-import { joinRegistryAuth } from "../mechanism/podman/registry-auth.ts";
+import { checkRegistryAuth, joinRegistryAuth } from "../mechanism/podman/registry-auth.ts";
 import { invalidVolume } from "../mechanism/podman/volumes.ts";
 import { type ArchiveFormat, archiveImage } from "../podman/archive.ts";
 import type { PodmanClient } from "../podman/client.ts";
@@ -27,6 +26,7 @@ import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
 import { directoryRules, loginName, pipesDirectory, registryAuthFile } from "./job-files.ts";
 import { type Prepared, type PreparedImage, writePrepared } from "./prepared.ts";
+import { requireJob } from "./runner-files.ts";
 import { userVolumes } from "./user-volumes.ts";
 import { type JobState, requireState } from "./state.ts";
 import { constants as systemConstants } from "node:os";
@@ -37,7 +37,7 @@ import { constants as systemConstants } from "node:os";
  */
 export async function runPrepare(context: StageContext, log: JobLog): Promise<void> {
   const state = requireState(context.environment);
-  const job = readJob(requireJobResponse(context.contract));
+  const job = requireJob(context.files);
   const { config } = state;
   if (config.general.job_message !== undefined) log.say(config.general.job_message);
 
@@ -132,7 +132,10 @@ async function prepareContainers({ context, state, job, images, log }: Preparati
     const program = bashProgram(shellPath, profile, prepScript, `${workspace.privateDir}/prep_script`);
     await runPrepScript(bash(program), prepScript, context, workspace);
   }
-  const login = await readLoginEnvironment(bash(bashEnvironment(shellPath, profile, loginName(workspace))), context.stop);
+  const login = await readLoginEnvironment(
+    bash(bashEnvironment(shellPath, profile, loginName(workspace))),
+    context.stop,
+  );
   const runtimeDirectory = makeRuntimeDirectory(context.account, workspace.base);
   const podman = openPodman(config, workspace, login, runtimeDirectory);
   throwIfStopped(context.stop);
@@ -174,25 +177,27 @@ function checkForVolumes(workspace: Workspace): void {
 function writeAuthFile(context: StageContext, job: Job, workspace: Workspace): string {
   const { path, content } = registryAuthFile(context.variables, job, workspace);
   if (content === undefined) {
-    try {
-      accessSync(path, constants.R_OK);
-    } catch {
-      throw new JacamarError(
-        "registry_auth_invalid",
-        `The file "${path}" that REGISTRY_AUTH_FILE names cannot be read`,
-        {
-          hint: "Use a CI variable of type file, or give the path of a file that is there before the job.",
-        },
-      );
-    }
+    checkRegistryAuth({ name: "REGISTRY_AUTH_FILE", text: readAuthFile(path) });
     return path;
   }
+  if (content.kind === "given") checkRegistryAuth({ name: "REGISTRY_AUTH_FILE", text: content.text });
   const text =
     content.kind === "given"
       ? content.text
       : JSON.stringify(joinRegistryAuth(job, context.variables.get("DOCKER_AUTH_CONFIG")));
   writeNew(path, text, 0o600);
   return path;
+}
+
+function readAuthFile(path: string): string {
+  try {
+    if (statSync(path).isFile()) return readFileSync(path, "utf8");
+  } catch {
+    // Said below, like what is no file.
+  }
+  throw new JacamarError("registry_auth_invalid", `The file "${path}" that REGISTRY_AUTH_FILE names cannot be read`, {
+    hint: "Use a CI variable of type file, or give the path of a file that is there before the job.",
+  });
 }
 
 interface Surroundings {

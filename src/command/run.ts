@@ -1,10 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
-import { JacamarError, systemErrorCode } from "../error/error.ts";
+import { existsSync } from "node:fs";
+import { JacamarError } from "../error/error.ts";
 import type { Outcome } from "../executor/outcome.ts";
 import { runBash, runContainer, type RunTools } from "../executor/shell.ts";
-import { requireJobResponse } from "../gitlab/contract.ts";
-import { ExitCodeFile } from "../gitlab/exit-code-file.ts";
-import { type Job, readJob } from "../gitlab/job.ts";
+import type { Job } from "../gitlab/job.ts";
 import { type Stage, toStage } from "../gitlab/stage.ts";
 import { bashScript } from "../mechanism/bash.ts";
 import { containerLabels, containerName, runArguments } from "../mechanism/podman/command.ts";
@@ -24,6 +22,7 @@ import { remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
 import { directoryRules, jobDirectories, pipesDirectory, registryAuthFile } from "./job-files.ts";
 import { type Prepared, readPrepared } from "./prepared.ts";
+import { type ExitCodeSink, requireJob, requireScript } from "./runner-files.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type JobState, requireState } from "./state.ts";
 import { userVolumes } from "./user-volumes.ts";
@@ -31,26 +30,25 @@ import { userVolumes } from "./user-volumes.ts";
 /**
  * A run stage: runs one script that the runner generated, on the host or in a container.
  *
- * @param scriptFile the runner's script.
  * Throws `script_failed` when the script failed, after its exit code was left for the runner; `script_lost` when nobody
  * knows how it ended; `interrupted` when the runner ended the stage.
  */
-export async function runScript(context: StageContext, scriptFile: string, stageName: string): Promise<void> {
-  const exitCodeFile = new ExitCodeFile(context.contract.buildExitCodeFile);
+export async function runScript(context: StageContext, stageName: string): Promise<void> {
+  const { exitCode } = context.files;
   try {
-    report(await runStage(context, scriptFile, stageName), stageName, exitCodeFile);
+    report(await runStage(context, stageName), stageName, exitCode);
   } catch (error) {
     // With an empty file the runner would take the job's own failure for one of the system's.
-    if (error instanceof JacamarError && error.blame === "job" && error.code !== "script_failed") exitCodeFile.write(1);
+    if (error instanceof JacamarError && error.blame === "job" && error.code !== "script_failed") exitCode.write(1);
     throw error;
   }
 }
 
-async function runStage(context: StageContext, scriptFile: string, stageName: string): Promise<Outcome> {
+async function runStage(context: StageContext, stageName: string): Promise<Outcome> {
   const state = requireState(context.environment);
-  const job = readJob(requireJobResponse(context.contract));
+  const job = requireJob(context.files);
   const stage = toStage(stageName);
-  const content = readScript(scriptFile);
+  const content = requireScript(context.files);
   const { workspace, config } = state;
   const rules = directoryRules(config, context.account);
   makeDirectory(workspace.base, workspace.scriptsDir, rules);
@@ -152,24 +150,12 @@ function requirePrepared(prepared: Prepared | undefined, plan: ImagePlan) {
   });
 }
 
-function readScript(scriptFile: string): Uint8Array {
-  try {
-    return readFileSync(scriptFile);
-  } catch (cause) {
-    throw new JacamarError(
-      "runner_contract",
-      `Cannot read the runner's script "${scriptFile}": ${systemErrorCode(cause) ?? "unknown error"}`,
-      { cause },
-    );
-  }
-}
-
-function report(outcome: Outcome, stageName: string, exitCodeFile: ExitCodeFile): void {
+function report(outcome: Outcome, stageName: string, exitCode: ExitCodeSink): void {
   switch (outcome.kind) {
     case "passed":
       return;
     case "failed":
-      exitCodeFile.write(outcome.exitCode);
+      exitCode.write(outcome.exitCode);
       throw new JacamarError("script_failed", `The script ended with exit code ${outcome.exitCode}`);
     case "stopped":
       throw new JacamarError(

@@ -48,6 +48,14 @@ export function joinRegistryAuth(job: Job, dockerAuthConfig: Wish | undefined): 
   };
 }
 
+/**
+ * Checks a whole file of credentials that a user gives (`REGISTRY_AUTH_FILE`): Podman's own message on a damaged one looks
+ * like a failure of the registry. Throws `registry_auth_invalid`; the message quotes nothing of it.
+ */
+export function checkRegistryAuth(given: Wish): void {
+  parseConfig(given);
+}
+
 function parseConfig(wish: Wish): v.InferOutput<typeof configSchema> {
   let data: unknown;
   try {

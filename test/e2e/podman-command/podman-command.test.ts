@@ -59,7 +59,10 @@ const cases: readonly Case[] = [
   },
   {
     title: "has custom_options one by one, whatever stands in them, and then the user's volumes in natural order",
-    podman: { custom_options: ["--env", 'Q=it\'s "$(id)" \\ *', "--shm-size=32m"], user_volume_variable: "PODMAN_VOLUMES" },
+    podman: {
+      custom_options: ["--env", 'Q=it\'s "$(id)" \\ *', "--shm-size=32m"],
+      user_volume_variable: "PODMAN_VOLUMES",
+    },
     variables: {
       PODMAN_VOLUMES_10: "/usr/share:/tenth:ro",
       PODMAN_VOLUMES_9: "/usr/share:/ninth",
@@ -106,7 +109,8 @@ const cases: readonly Case[] = [
     differs: () => ({ further: [`--platform=linux/${architecture}`, "--pull=never"] }),
   },
   {
-    title: "has no --tty with tty = false, no --rm with disable_container_removal, no label with selinux_labels = false",
+    title:
+      "has no --tty with tty = false, no --rm with disable_container_removal, no label with selinux_labels = false",
     podman: { tty: false, disable_container_removal: true, selinux_labels: false },
     differs: () => ({ tty: [], remove: [], labels: ["", "", ""] }),
   },

@@ -41,20 +41,30 @@ describe("the secrets of a job", () => {
     });
     const watch = watchProcesses(secrets);
     const stages: Ended[] = [await job.config(), await job.prepare()];
-    assert.deepEqual(stages.map((stage) => stage.exitCode), [0, 0], JSON.stringify(stages));
+    assert.deepEqual(
+      stages.map((stage) => stage.exitCode),
+      [0, 0],
+      JSON.stringify(stages),
+    );
 
     const authFile = `${job.directoryOf("scriptsDir")}/auth.json`;
     assert.equal(statSync(authFile).mode & 0o7777, 0o600);
     const auths = { [registry.host]: { auth: tokenAuth }, "r.example": { auth: passwordAuth } };
     assert.deepEqual(JSON.parse(readFileSync(authFile, "utf8")), { auths });
 
-    const script = job.start("build_script", "echo running; sleep 1; env; cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n'");
+    const script = job.start(
+      "build_script",
+      "echo running; sleep 1; env; cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n'",
+    );
     await script.until("running");
     await sleep(300);
     stages.push(await script.done, await job.run("after_script", "env"), await job.cleanup());
     const seen = watch.stop();
 
-    assert.deepEqual(stages.map((stage) => stage.exitCode), [0, 0, 0, 0, 0]);
+    assert.deepEqual(
+      stages.map((stage) => stage.exitCode),
+      [0, 0, 0, 0, 0],
+    );
     const calls = recorder.take();
     const commands = new Set(calls.map(({ argv }) => argv[0]));
     assert.ok(commands.has("pull") && commands.has("run") && commands.has("ps"), [...commands].join());

@@ -30,7 +30,7 @@ describe("the entrypoint of the user's steps", () => {
     },
     {
       title: "is the job's: a list with quotes and spaces arrives as it was written",
-      image: { name: demo, entrypoint: marked("it's \"one  two\" $HOME \\") },
+      image: { name: demo, entrypoint: marked('it\'s "one  two" $HOME \\') },
       prints: /^how: it's "one {2}two" \$HOME \\$/m,
     },
     {
@@ -125,7 +125,10 @@ describe("the user of a container", () => {
     const image = await bench.makeImage("with-user", "USER 1234");
     const { inside, outside, log } = await who({ image });
     assert.deepEqual([inside, outside], [["0", "0"], bench.user.uid]);
-    assert.match(log, /The image is made for its user "1234"; in this job it runs as root of the container, which is you/);
+    assert.match(
+      log,
+      /The image is made for its user "1234"; in this job it runs as root of the container, which is you/,
+    );
   });
 
   it("is the number that image:docker:user names, and still the job's user outside", async () => {

@@ -34,7 +34,9 @@ process.execve(podman, ["podman", ...argv], process.env);
     program,
     file,
     take: () => {
-      const calls = readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
+      const calls = readFileSync(file, "utf8")
+        .split("\n")
+        .filter((line) => line !== "");
       rmSync(file);
       bench.write("calls", "");
       return calls.map((line) => toCall(JSON.parse(line)));
