@@ -13,6 +13,16 @@ export interface JobState {
   readonly config: Config;
   readonly workspace: Workspace;
   readonly jobKey: JobKey;
+  /** Whose job it is, and how the rights of the runner are given up; absent without authorisation. */
+  readonly identity?: Identity | undefined;
+}
+
+/** The outcome of authorisation: from the config stage on nobody asks again who the user is. */
+export interface Identity {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly downscope: "setuid" | "sudo" | "none";
 }
 
 const variable = "JACAMAR_CI_STATE";
@@ -21,9 +31,18 @@ const variable = "JACAMAR_CI_STATE";
 const limitBytes = 120 * 1024;
 
 const path = v.pipe(v.string(), v.startsWith("/"));
+const accountNumber = v.pipe(v.number(), v.integer(), v.minValue(1));
 const stateSchema = v.object({
   config: v.string(),
   jobKey: v.custom<JobKey>(isJobKey),
+  identity: v.optional(
+    v.object({
+      name: v.string(),
+      uid: accountNumber,
+      gid: accountNumber,
+      downscope: v.picklist(["setuid", "sudo", "none"]),
+    }),
+  ),
   workspace: v.object({
     base: path,
     buildsBase: path,
@@ -38,7 +57,7 @@ const stateSchema = v.object({
 
 /** The state as the `job_env` of the config stage. Throws `config_invalid` when the configuration is too long for it. */
 export function packState(state: JobState): Record<string, string> {
-  const text = JSON.stringify({ config: packConfig(state.config), workspace: state.workspace, jobKey: state.jobKey });
+  const text = JSON.stringify({ ...state, config: packConfig(state.config) });
   if (Buffer.byteLength(text) > limitBytes) {
     throw new JacamarError(
       "config_invalid",
@@ -64,8 +83,7 @@ export function unpackState(environment: Readonly<NodeJS.ProcessEnv>): JobState 
   const parsed = v.safeParse(stateSchema, data);
   if (!parsed.success)
     throw new JacamarError("state_missing", "The state that the config stage handed on is not complete");
-  const { config, workspace, jobKey } = parsed.output;
-  return { config: unpackConfig(config), workspace, jobKey };
+  return { ...parsed.output, config: unpackConfig(parsed.output.config) };
 }
 
 /** The state, where a stage cannot do without. Throws `state_missing`. */

@@ -24,6 +24,15 @@ export const errorCodes = {
   state_missing: { blame: "site", means: "A stage ran without the state that the config stage hands on." },
   job_response_invalid: { blame: "site", means: "The job response file is missing, too large, truncated or not JSON." },
   account_unknown: { blame: "site", means: "The system does not know the account, or its entry cannot be used." },
+  downscope_failed: {
+    blame: "site",
+    means: "The rights of the runner's account could not be given up for good; nothing was run.",
+  },
+  job_refused: {
+    blame: "job",
+    means: "This job may not run here: the system log has the reasons under the id that the job log shows.",
+  },
+  id_token_missing: { blame: "job", means: "The job has no ID token, so it is not known on whose behalf it runs." },
   builds_dir_invalid: { blame: "job", means: "The job asked for a builds directory that cannot be used." },
   directory_unsafe: { blame: "site", means: "A directory belongs to somebody else, or others could change it." },
   directory_failed: { blame: "site", means: "A directory or file of the job could not be made." },

@@ -40,7 +40,7 @@ const names: readonly string[] = [
 describe("an image name that is none is refused before anything is done with it:", () => {
   for (const name of names) {
     it(JSON.stringify(name.slice(0, 40)), async () => {
-      const prepare = await prepareFails(jobs.job({ image: name }));
+      const prepare = await prepareFails(jobs.job({ image: { name } }));
       assertOneMessage(prepare, "job", /^ERROR: The image "[^\n]{1,250}" is not the name of an image: [^\n]+\n/);
       assert.equal(prepare.stdout, "");
       assert.doesNotMatch(logOf(prepare), /uid=|\u001b/);

@@ -29,8 +29,9 @@ const paths: Readonly<Record<string, string>> = {
 
 describe("a project's path", () => {
   for (const [path, slug] of Object.entries(paths)) {
-    it(`${JSON.stringify(path)} stays below data_dir, on the host and in a container`, async () => {
-      for (const image of [undefined, "localhost/jacamar-busybox"]) {
+    const unusual = slug !== "project-17" && slug !== "group/sub/demo";
+    it(`${JSON.stringify(path)} stays below data_dir, on the host${unusual ? " and in a container" : ""}`, async () => {
+      for (const image of unusual ? [undefined, "localhost/jacamar-busybox"] : [undefined]) {
         const job = jobs.job({ repository: host + path, ...(image === undefined ? {} : { image }) });
         await job.ready();
         const { builds_dir: buildsDir, cache_dir: cacheDir } = job.answer;
@@ -43,7 +44,7 @@ describe("a project's path", () => {
         const run = await job.run(
           "build_script",
           `umask 077; cd "$(printf '${octal(buildsDir)}')"; p="$(printf '${octal(slug)}')"
-          mkdir -p "$p" "$p.tmp"; echo secret > "$p.tmp/VARIABLE"; cd "$p"; echo made > here; pwd
+          mkdir -p -- "$p" "$p.tmp"; echo secret > "./$p.tmp/VARIABLE"; cd -- "$p"; echo made > here; pwd
           echo kept > "$(printf '${octal(`${cacheDir}/${slug}`)}')/cached"`,
         );
         assert.equal(run.exitCode, 0, logOf(run));

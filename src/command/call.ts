@@ -1,0 +1,99 @@
+import { parseArgs } from "node:util";
+import { JacamarError } from "../error/error.ts";
+import { runCleanup } from "./cleanup.ts";
+import type { StageContext } from "./context.ts";
+import { runPrepare } from "./prepare.ts";
+import { runScript } from "./run.ts";
+import type { JobLog } from "../log/job-log.ts";
+
+/** A call of the runner's, as its arguments say it. */
+export type Call =
+  | { readonly command: "config"; readonly configuration: string; readonly unobfuscated: boolean }
+  | { readonly command: "prepare" | "cleanup" }
+  | { readonly command: "run"; readonly script: string; readonly stage: string }
+  /** `jacamar-auth` has decided and hands the stage over on standard input. */
+  | { readonly command: "handover" }
+  | { readonly command: "version" | "help" };
+
+/** The calls that work for a job, as the account whose job it is. */
+export type StageCall = Extract<Call, { command: "prepare" | "cleanup" | "run" }>;
+
+/** Reads the arguments of `jacamar` and `jacamar-auth`. Throws `usage`. */
+export function parseCall(argv: readonly string[]): Call {
+  return runCall(argv) ?? parseOtherCall(argv);
+}
+
+/**
+ * The call that the runner makes most, `[options] run SCRIPT STAGE`, is known by its shape, since loading Node's parser of
+ * arguments costs such a stage 2 ms.
+ */
+function runCall(argv: readonly string[]): Call | undefined {
+  const options = new Set(["--no-auth", "-u", "--unobfuscated"]);
+  const command = argv.findIndex((argument) => !options.has(argument));
+  const [name, script, stage, ...more] = argv.slice(command);
+  if (name !== "run" || script === undefined || stage === undefined || more.length > 0) return undefined;
+  return { command: "run", script, stage };
+}
+
+function parseOtherCall(argv: readonly string[]): Call {
+  const { values, positionals } = parseArguments(argv);
+  const [command, ...more] = positionals;
+  if (values.version === true) return { command: "version" };
+  if (values.help === true) return { command: "help" };
+  if (values.handover === true) return { command: "handover" };
+  if (command === "run") throw usage("The run command needs a script and a stage");
+  if (more.length > 0) throw usage(`The ${command} command takes no "${more[0]}"`);
+  switch (command) {
+    case "config": {
+      const file = values.configuration;
+      if (file === undefined || file === "") throw usage("The config command needs --configuration FILE");
+      return { command, configuration: file, unobfuscated: values.unobfuscated === true };
+    }
+    case "prepare":
+    case "cleanup":
+      return { command };
+    case undefined:
+      throw usage("No command was given");
+    default:
+      throw usage(`There is no command "${command}"`);
+  }
+}
+
+function parseArguments(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        "no-auth": { type: "boolean" },
+        unobfuscated: { type: "boolean", short: "u" },
+        configuration: { type: "string" },
+        handover: { type: "boolean" },
+        version: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    throw usage(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function usage(message: string): JacamarError {
+  return new JacamarError("usage", message, { hint: "See: jacamar --help" });
+}
+
+/** Does the work of a stage as the account of this process. Throws what the stage throws. */
+export function runStage(
+  call: { readonly command: StageCall["command"]; readonly stage?: string },
+  context: StageContext,
+  log: JobLog,
+): Promise<void> {
+  switch (call.command) {
+    case "prepare":
+      return runPrepare(context, log);
+    case "run":
+      return runScript(context, call.stage ?? "");
+    case "cleanup":
+      return runCleanup(context, log);
+  }
+}

@@ -1,0 +1,40 @@
+import { exitCodeLine, unpackHandover } from "../downscope/handover.ts";
+import { JacamarError } from "../error/error.ts";
+import { parseJob } from "../gitlab/job.ts";
+import { JobLog } from "../log/job-log.ts";
+import { writeWhole } from "../log/output.ts";
+import { readHandedOver } from "../process/supervise.ts";
+import { runStage } from "./call.ts";
+import { openContext } from "./context.ts";
+import type { RunnerFiles } from "./runner-files.ts";
+
+/** Far above what a job response and a script may have. */
+const limitBytes = 256 * 1024 * 1024;
+
+/**
+ * Does a stage that `jacamar-auth` hands over on standard input, as the account of this process. It ends when the stage
+ * does, or when standard input ends: then `jacamar-auth` wants it to, or is gone.
+ *
+ * @param door called with the environment that was handed over, before anything is done for the job.
+ * Throws what the stage throws.
+ */
+export async function runHandedOver(
+  stop: AbortSignal,
+  door: (environment: Readonly<Record<string, string>>) => void,
+): Promise<void> {
+  const { line, gone } = await readHandedOver(limitBytes);
+  const handover = unpackHandover(line);
+  door(handover.environment);
+  const files: RunnerFiles = {
+    job: handover.response === undefined ? noJob() : parseJob(handover.response),
+    script: handover.script === undefined ? undefined : Buffer.from(handover.script, "base64"),
+    exitCode: { write: (code) => void writeWhole(2, Buffer.from(exitCodeLine(handover.nonce, code))) },
+  };
+  const context = openContext(handover.environment, files, AbortSignal.any([stop, gone]));
+  await runStage({ command: handover.stage, stage: handover.scriptStage }, context, new JobLog(1));
+  if (context.stop.aborted) throw new JacamarError("interrupted", "GitLab Runner ended this stage");
+}
+
+function noJob(): JacamarError {
+  return new JacamarError("job_response_invalid", "The job response was gone when the stage began");
+}

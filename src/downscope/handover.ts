@@ -1,0 +1,114 @@
+import * as v from "valibot";
+import { JacamarError } from "../error/error.ts";
+
+/**
+ * What a stage needs of the runner, in one piece: it goes over standard input to the process that does the job's work when
+ * that is another one (sudo, or a service account's privileged child), since that process can read none of the runner's files.
+ * It is secret.
+ */
+export interface Handover {
+  readonly stage: "prepare" | "run" | "cleanup";
+  /** Name of the script's stage; empty for the other two. */
+  readonly scriptStage: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Text of the job response; absent when the runner has taken it away already. */
+  readonly response?: string | undefined;
+  /** The generated script, in base64. */
+  readonly script?: string | undefined;
+  /** Stands before what the process says at its end, so that no output of a job can be taken for it. */
+  readonly nonce: string;
+}
+
+const handoverSchema = v.object({
+  stage: v.picklist(["prepare", "run", "cleanup"]),
+  scriptStage: v.string(),
+  environment: v.record(v.string(), v.string()),
+  response: v.optional(v.string()),
+  script: v.optional(v.string()),
+  nonce: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+});
+
+/** One line of JSON. */
+export function packHandover(handover: Handover): string {
+  return `${JSON.stringify(handover)}\n`;
+}
+
+/** Throws `runner_contract` for anything but a line of {@link packHandover}. */
+export function unpackHandover(line: string): Handover {
+  let data: unknown;
+  try {
+    data = JSON.parse(line);
+  } catch {
+    throw notOurs();
+  }
+  const parsed = v.safeParse(handoverSchema, data);
+  if (!parsed.success) throw notOurs();
+  return parsed.output;
+}
+
+function notOurs(): JacamarError {
+  // The parser's own message would quote the text, which is secret.
+  return new JacamarError("runner_contract", "Standard input does not hold what jacamar-auth hands over", {
+    hint: "This call is for jacamar-auth alone.",
+  });
+}
+
+/** Begins the line by which the process tells the script's exit code, on standard error. */
+const mark = 0x1e;
+
+/** The line by which the process that did the work tells the script's own exit code. */
+export function exitCodeLine(nonce: string, exitCode: number): string {
+  return `${String.fromCharCode(mark)}${nonce} ${exitCode}\n`;
+}
+
+/**
+ * Passes standard error on, and takes the line of {@link exitCodeLine} out of it, wherever the chunks break. Bytes that could begin
+ * that line are held until it is known.
+ */
+export class ExitCodeFilter {
+  readonly #sink: (chunk: Uint8Array) => void;
+  readonly #start: Buffer;
+  #held = Buffer.alloc(0);
+  #exitCode: number | undefined;
+
+  constructor(nonce: string, sink: (chunk: Uint8Array) => void) {
+    this.#sink = sink;
+    this.#start = Buffer.from(`${String.fromCharCode(mark)}${nonce} `);
+  }
+
+  /** The exit code that was told; undefined when none was. */
+  get exitCode(): number | undefined {
+    return this.#exitCode;
+  }
+
+  write(chunk: Uint8Array): void {
+    let rest = Buffer.concat([this.#held, chunk]);
+    this.#held = Buffer.alloc(0);
+    while (rest.length > 0) {
+      const begin = rest.indexOf(mark);
+      if (begin === -1) return this.#sink(rest);
+      if (begin > 0) this.#sink(rest.subarray(0, begin));
+      rest = rest.subarray(begin);
+      const known = Math.min(rest.length, this.#start.length);
+      if (!rest.subarray(0, known).equals(this.#start.subarray(0, known))) {
+        this.#sink(rest.subarray(0, 1));
+        rest = rest.subarray(1);
+        continue;
+      }
+      const end = rest.indexOf("\n");
+      if (end === -1) {
+        this.#held = Buffer.from(rest);
+        return;
+      }
+      const text = rest.subarray(this.#start.length, end).toString("latin1");
+      if (/^[0-9]{1,3}$/.test(text)) this.#exitCode = Number(text);
+      rest = rest.subarray(end + 1);
+    }
+  }
+
+  /** Passes on what was held, at the end of the output. */
+  end(): void {
+    if (this.#held.length > 0) this.#sink(this.#held);
+    this.#held = Buffer.alloc(0);
+  }
+}

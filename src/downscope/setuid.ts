@@ -1,0 +1,145 @@
+import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { JacamarError } from "../error/error.ts";
+
+/** Whose a process becomes. The name service has been asked, and the decision is made. */
+export interface Target {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * The one-way door: this process, with all its threads, becomes the target for good, with all of the target's groups.
+ *
+ * Needs root, or the capabilities `cap_setuid` and `cap_setgid`. With the capabilities alone it becomes root for the
+ * length of three calls: going from root to another user is what makes the kernel clear them (capabilities(7), "Effect of
+ * user ID changes on capabilities"); from a service account they would survive.
+ *
+ * Afterwards it is proven that there is no way back: ids, groups and capabilities of every thread, and the attempt.
+ * Throws `downscope_failed`; the caller must then end without doing anything else. The process may be in any state.
+ */
+export function becomeUser(target: Target): void {
+  // Node has it, but its type declarations do not.
+  const initgroups: unknown = Reflect.get(process, "initgroups");
+  if (typeof initgroups !== "function") throw new Error("a system without user ids");
+  if (target.uid === 0 || target.gid === 0) throw failed("the target is root");
+  closeInherited();
+  try {
+    if (process.geteuid?.() !== 0) process.setuid?.(0);
+    initgroups.call(process, target.name, target.gid);
+    process.setgid?.(target.gid);
+    process.setuid?.(target.uid);
+  } catch (cause) {
+    throw failed(`the system refused: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  }
+  proveNoWayBack(target);
+  // The runner's directory is closed to the user. Where the job works is decided by whoever starts something for it.
+  process.chdir("/");
+  process.umask(0o077);
+}
+
+/** Gives up the capabilities of a service account for good, keeping the account. Throws `downscope_failed`. */
+export function dropCapabilities(): void {
+  const uid = process.getuid?.();
+  const gid = process.getgid?.();
+  if (uid === undefined || gid === undefined || uid === 0) throw new Error("only a service account has them to drop");
+  try {
+    process.setuid?.(0);
+    process.setuid?.(uid);
+  } catch (cause) {
+    throw failed("the capabilities could not be given up", cause);
+  }
+  proveNoWayBack({ uid, gid });
+}
+
+/** Whether this process has what {@link becomeUser} needs. */
+export function canBecomeUser(): boolean {
+  const [status] = threadStatuses();
+  if (status === undefined) return false;
+  const effective = BigInt(`0x${status.get("CapEff") ?? "0"}`);
+  return (effective & capSetgid) !== 0n && (effective & capSetuid) !== 0n;
+}
+
+const capSetgid = 1n << 6n;
+const capSetuid = 1n << 7n;
+
+/** Throws `downscope_failed` unless each thread is the target, without any capability, and cannot become anybody else. */
+function proveNoWayBack(target: { readonly uid: number; readonly gid: number }): void {
+  const uids = Array(4).fill(String(target.uid)).join("\t");
+  const gids = Array(4).fill(String(target.gid)).join("\t");
+  const statuses = threadStatuses();
+  if (statuses.length === 0) throw failed("the process's own state cannot be read");
+  const groups = statuses[0]?.get("Groups");
+  for (const status of statuses) {
+    if (status.get("Uid") !== uids || status.get("Gid") !== gids || status.get("Groups") !== groups) {
+      throw failed("a thread has kept its ids");
+    }
+    for (const set of ["CapInh", "CapPrm", "CapEff", "CapAmb"]) {
+      if (!/^0+$/.test(status.get(set) ?? "")) throw failed(`a thread has kept capabilities (${set})`);
+    }
+  }
+  const attempts: (() => void)[] = [
+    () => process.setuid?.(0),
+    () => process.seteuid?.(0),
+    () => process.setgid?.(0),
+    () => process.setegid?.(0),
+    () => process.setgroups?.([0]),
+  ];
+  for (const attempt of attempts) {
+    if (succeeds(attempt)) throw failed("there is a way back to root");
+  }
+}
+
+function succeeds(attempt: () => void): boolean {
+  try {
+    attempt();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The fields of /proc/self/task/TID/status of every thread (proc(5)). */
+function threadStatuses(): Map<string, string>[] {
+  return readdirSync("/proc/self/task").map((thread) => {
+    const lines = readFileSync(`/proc/self/task/${thread}/status`, "utf8").split("\n");
+    return new Map(
+      lines.map((line) => {
+        const colon = line.indexOf(":");
+        return [line.slice(0, colon), line.slice(colon + 1).trim()];
+      }),
+    );
+  });
+}
+
+/**
+ * Closes what the caller left open: any descriptor above the standard ones that programs started later would inherit.
+ * Node marks its own, and all that it opens, as not to be inherited (`O_CLOEXEC`).
+ */
+function closeInherited(): void {
+  for (const name of readdirSync("/proc/self/fd")) {
+    const descriptor = Number(name);
+    if (descriptor <= 2 || isCloseOnExec(descriptor)) continue;
+    try {
+      closeSync(descriptor);
+    } catch {
+      // The directory's own descriptor, which is closed by now.
+    }
+  }
+}
+
+function isCloseOnExec(descriptor: number): boolean {
+  try {
+    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"))?.[1] ?? "0";
+    return (Number.parseInt(flags, 8) & 0o2000000) !== 0;
+  } catch {
+    return true;
+  }
+}
+
+function failed(why: string, cause?: unknown): JacamarError {
+  return new JacamarError("downscope_failed", `The rights of the runner cannot be given up: ${why}`, {
+    hint: "Check downscope in [auth], and the owner, mode and capabilities of jacamar-auth.",
+    cause,
+  });
+}
