@@ -1,5 +1,8 @@
+import { currentAccount } from "./account/account.ts";
+import { checkIdentity, requireIdentity } from "./command/identity.ts";
 import { parseCall, runStage } from "./command/call.ts";
 import { openContext } from "./command/context.ts";
+import { unpackState } from "./command/state.ts";
 import { readRunnerFiles } from "./command/runner-files.ts";
 import { runProgram } from "./exit.ts";
 import { JobLog } from "./log/job-log.ts";
@@ -40,7 +43,10 @@ async function main(stop: AbortSignal): Promise<number> {
       return print(help);
     case "handover": {
       const { runHandedOver } = await import("./command/handed-over.ts");
-      await runHandedOver(stop, () => undefined);
+      // sudo has opened the door already; it must have been this user's.
+      await runHandedOver(stop, (environment) =>
+        checkIdentity(currentAccount(), requireIdentity(unpackState(environment))),
+      );
       return 0;
     }
     case "config": {

@@ -126,7 +126,7 @@ async function openPodmanAgain(context: StageContext, state: JobState) {
   const { config, workspace } = state;
   const prepared = readPrepared(workspace);
   if (prepared) return openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory);
-  const { shellPath, beginning } = cleanBash(config, context.account);
+  const { shellPath, beginning } = cleanBash(state, context.account);
   const command = {
     argv: bashEnvironment(shellPath, shellProfile(context.variables), loginName(workspace)),
     environment: beginning,

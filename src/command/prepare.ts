@@ -70,6 +70,8 @@ async function allowlist(config: Config): Promise<Allowed | undefined> {
 
 function makeJobDirectories({ account }: StageContext, { config, workspace }: JobState): void {
   const rules = directoryRules(config, account);
+  // Looked at first, so that what is wrong with it is said of it alone.
+  makeDirectory(workspace.base, workspace.base, rules);
   // What an earlier attempt at the same job left; nothing of any other job.
   for (const path of [workspace.scriptsDir, workspace.privateDir]) {
     const left = isThere(workspace.base, path, rules) ? removeTree(path) : undefined;
@@ -118,7 +120,7 @@ interface Preparation {
 
 async function prepareContainers({ context, state, job, images, log }: Preparation): Promise<void> {
   const { config, workspace } = state;
-  const { shellPath, beginning } = cleanBash(config, context.account);
+  const { shellPath, beginning } = cleanBash(state, context.account);
   const profile = shellProfile(context.variables);
   checkForVolumes(workspace);
   const authFile = writeAuthFile(context, job, workspace);

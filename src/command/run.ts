@@ -79,17 +79,22 @@ interface HostRun {
 
 function runOnHost({ context, state, job, content, tools }: HostRun): Promise<Outcome> {
   const { account } = context;
-  const { shellPath, beginning } = cleanBash(state.config, account);
+  const { shellPath, beginning } = cleanBash(state, account);
   writeNew(tools.script, content, 0o700);
   return runBash(
     {
-      argv: bashScript(shellPath, shellProfile(context.variables), tools.script),
+      argv: withoutNewPrivs(state, bashScript(shellPath, shellProfile(context.variables), tools.script)),
       environment: beginning,
       workingDirectory: state.workspace.base,
     },
     { uid: account.uid, directories: jobDirectories(state.workspace), token: job.token },
     tools,
   );
+}
+
+/** `no_new_privs`: nothing that the script runs gains rights from its file. The configuration allows it only without Podman. */
+function withoutNewPrivs(state: JobState, argv: [string, ...string[]]): [string, ...string[]] {
+  return state.identity?.noNewPrivs === true ? ["setpriv", "--no-new-privs", "--", ...argv] : argv;
 }
 
 interface ContainerRun extends HostRun {
@@ -161,6 +166,14 @@ function report(outcome: Outcome, stageName: string, exitCode: ExitCodeSink): vo
       throw new JacamarError(
         "interrupted",
         `GitLab Runner ended the stage ${stageName}; its processes have been ended`,
+      );
+    case "unwritten":
+      throw new JacamarError(
+        "disk_full",
+        `Cannot write the exit status of the stage ${stageName}: the file system is full`,
+        {
+          hint: "The script itself may have filled it, or your quota is used up. Make room, then retry the job.",
+        },
       );
     case "lost":
       throw new JacamarError(

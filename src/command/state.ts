@@ -23,9 +23,15 @@ export interface Identity {
   readonly uid: number;
   readonly gid: number;
   readonly downscope: "setuid" | "sudo" | "none";
+  /** The program that sudo starts as the user. */
+  readonly jacamarPath: string;
+  /** `downscope_env`: further variables, `KEY=VALUE`, for what runs as the user. */
+  readonly environment: readonly string[];
+  readonly noNewPrivs: boolean;
 }
 
-const variable = "JACAMAR_CI_STATE";
+/** The variable that carries the state. */
+export const stateVariable = "JACAMAR_CI_STATE";
 
 /** One variable may hold 128 KiB with its name (facts/gitlab-runner.md, trap 13). */
 const limitBytes = 120 * 1024;
@@ -41,6 +47,9 @@ const stateSchema = v.object({
       uid: accountNumber,
       gid: accountNumber,
       downscope: v.picklist(["setuid", "sudo", "none"]),
+      jacamarPath: path,
+      environment: v.array(v.string()),
+      noNewPrivs: v.boolean(),
     }),
   ),
   workspace: v.object({
@@ -67,12 +76,12 @@ export function packState(state: JobState): Record<string, string> {
       },
     );
   }
-  return { [variable]: text };
+  return { [stateVariable]: text };
 }
 
 /** Takes the state out of a stage's environment; undefined when the config stage has not left any. Throws `state_missing`. */
 export function unpackState(environment: Readonly<NodeJS.ProcessEnv>): JobState | undefined {
-  const text = environment[variable];
+  const text = environment[stateVariable];
   if (text === undefined || text === "") return undefined;
   let data: unknown;
   try {

@@ -5,13 +5,15 @@ export type Outcome =
   | { readonly kind: "failed"; readonly exitCode: number }
   /** The runner ended the stage. */
   | { readonly kind: "stopped" }
+  /** The script ended, but its exit status could not be written; what is known does not tell that it failed. */
+  | { readonly kind: "unwritten" }
   /** What was to run the script ended without its exit status. */
   | { readonly kind: "lost"; readonly exitCode: number };
 
 /** What is known when the program that was to run the script has ended. */
 export interface Evidence {
-  /** The status that the shell around the script left. */
-  readonly status: number | undefined;
+  /** The status that the shell around the script left; `unwritten` when it came to that, but the disk was full. */
+  readonly status: number | "unwritten" | undefined;
   /** Exit code of that program (Bash or the Podman client) as a shell shows it. */
   readonly exitCode: number;
   readonly stopped: boolean;
@@ -23,6 +25,9 @@ const highestSignal = 64;
 export function judge(evidence: Evidence): Outcome {
   if (evidence.stopped) return { kind: "stopped" };
   if (evidence.status === 0) return { kind: "passed" };
+  if (evidence.status === "unwritten") {
+    return evidence.exitCode === 0 ? { kind: "unwritten" } : { kind: "failed", exitCode: evidence.exitCode };
+  }
   if (evidence.status !== undefined) return { kind: "failed", exitCode: evidence.status };
   // A signal ended it before its shell could leave a status; an entrypoint's own 255 says nothing of the script.
   if (evidence.exitCode > 128 && evidence.exitCode <= 128 + highestSignal) return { kind: "failed", exitCode: evidence.exitCode };

@@ -127,7 +127,7 @@ export async function runContainer(args: readonly string[], tools: ContainerTool
     stopped: stop.aborted,
   });
   // Without a status the container may still be there, whatever became of the client.
-  if (outcome.kind !== "passed" && readStatus(tools.script) === undefined)
+  if (outcome.kind !== "passed" && typeof readStatus(tools.script) !== "number")
     await removeContainers(podman, key, tools.keepEnded);
   if (outcome.kind === "lost" && outcome.exitCode === 125) {
     throw new JacamarError("podman_failed", `Podman failed before the script ran: ${lastLine(said)}`, {

@@ -93,10 +93,11 @@ const responseSchema = v.object({
  * Throws `job_response_invalid` when it is missing, too large, no regular file, truncated or not what it should be.
  */
 export function readJob(path: string): Job {
-  return parseJob(readResponse(path));
+  return parseJob(readJobResponse(path));
 }
 
-function readResponse(path: string): string {
+/** Reads the text of the job response. Throws `job_response_invalid` when it is missing, too large or no regular file. */
+export function readJobResponse(path: string): string {
   let descriptor: number;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);

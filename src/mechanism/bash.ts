@@ -37,8 +37,9 @@ export function loginBeginning(account: Account, shellPath: string, runtimeDirec
  * time and its say; then the status is 143, whatever the trap made of it.
  */
 export function bashScript(shellPath: string, profile: Profile, script: string): [string, ...string[]] {
-  const line = 'set +e; set --; trap "set -- 143" TERM; (. "$0"); set -- "$?" "$@"; echo "${2:-$1}" > "$0.status"';
-  return [shellPath, ...profileArguments(profile), profileLine(profile) + line, script];
+  const line = 'set +e; set --; trap "set -- 143" TERM; (. "$0"); set -- "$?" "$@"; ';
+  const leave = '{ echo "${2:-$1}" > "$0.status"; } 2>/dev/null; (exit "${2:-$1}")';
+  return [shellPath, ...profileArguments(profile), profileLine(profile) + line + leave, script];
 }
 
 /**

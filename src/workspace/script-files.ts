@@ -45,10 +45,11 @@ export function remove(path: string): void {
 }
 
 /**
- * Reads the exit status that a shell left, 0 to 255; undefined when there is none. The job itself can write there, so
- * anything that is not a small regular file with such a number counts as none, and nothing is waited for.
+ * Reads the exit status that a shell left, 0 to 255; `unwritten` when the shell made the file, but could not write to it
+ * (the disk is full); undefined when there is none. The job itself can write there, so anything else that is not a small
+ * regular file with such a number counts as none, and nothing is waited for.
  */
-export function readStatus(scriptPath: string): number | undefined {
+export function readStatus(scriptPath: string): number | "unwritten" | undefined {
   let descriptor: number;
   try {
     descriptor = openSync(statusFileOf(scriptPath), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -58,6 +59,7 @@ export function readStatus(scriptPath: string): number | undefined {
   try {
     const file = fstatSync(descriptor);
     if (!file.isFile() || file.size > 8) return undefined;
+    if (file.size === 0) return "unwritten";
     const bytes = Buffer.alloc(8);
     const length = readSync(descriptor, bytes, 0, bytes.length, 0);
     const text = bytes.toString("latin1", 0, length);

@@ -21,7 +21,7 @@ else
   echo "Use an image with Bash, or set the variable FF_POSIXLY_CORRECT_ESCAPES to true." >&2
   status=127
 fi
-echo "$status" > "$0.status"
+{ echo "$status" > "$0.status"; } 2>/dev/null
 exit "$status"
 `;
 

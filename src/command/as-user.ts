@@ -1,0 +1,137 @@
+import { existsSync, readFileSync } from "node:fs";
+import { ExitCodeFilter, packHandover } from "../downscope/handover.ts";
+import { becomeUser, dropCapabilities } from "../downscope/setuid.ts";
+import { JacamarError, systemErrorCode } from "../error/error.ts";
+import { readContract } from "../gitlab/contract.ts";
+import { ExitCodeFile } from "../gitlab/exit-code-file.ts";
+import { readJobResponse } from "../gitlab/job.ts";
+import type { JobLog } from "../log/job-log.ts";
+import { writeWhole } from "../log/output.ts";
+import { supervise } from "../process/supervise.ts";
+import { type StageCall, runStage } from "./call.ts";
+import { openContext } from "./context.ts";
+import { readRunnerFiles } from "./runner-files.ts";
+import { checkIdentity, requireIdentity } from "./identity.ts";
+import { type Identity, stateVariable, unpackState } from "./state.ts";
+
+/** What a stage of `jacamar-auth` has to go by. */
+export interface PrivilegedCall {
+  readonly call: StageCall;
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
+  readonly stop: AbortSignal;
+  readonly log: JobLog;
+  /** The command that starts this same program, with whatever capabilities its file has. */
+  readonly ownCommand: readonly [string, ...string[]];
+}
+
+/**
+ * Does a stage as the user whom the config stage decided on, through the configured door:
+ *
+ * - `setuid` as root: this process becomes the user, then does the work;
+ * - `setuid` as a service account: a child with the file's capabilities becomes the user, since the runner could not
+ *   signal a process that is another user's. This process gives its capabilities up, waits, and passes on that the
+ *   runner wants the stage to end;
+ * - `sudo`: the same with a child of sudo;
+ * - `none`: as the account that called.
+ *
+ * What lies in the runner's own directory is read before. Returns the exit code of the stage. Throws `state_missing`,
+ * `downscope_failed`, and what the stage throws.
+ */
+export async function runStageAsUser(privileged: PrivilegedCall): Promise<number> {
+  const { call, environment, stop, log } = privileged;
+  const state = unpackState(environment);
+  // The config stage failed or refused the job: it has made nothing, and there is nobody to become.
+  if (state === undefined && call.command === "cleanup") return 0;
+  const identity = requireIdentity(state);
+  if (identity.downscope === "setuid" && process.geteuid?.() !== 0)
+    return supervised(privileged, identity, "capabilities");
+  if (identity.downscope === "sudo") return supervised(privileged, identity, "sudo");
+  const files = readRunnerFiles(environment, call.command === "run" ? call.script : undefined);
+  if (identity.downscope === "setuid") becomeUser(identity);
+  const context = openContext(environment, files, stop);
+  checkIdentity(context.account, identity);
+  await runStage(call, context, log);
+  return 0;
+}
+
+async function supervised(
+  privileged: PrivilegedCall,
+  identity: Identity,
+  door: "capabilities" | "sudo",
+): Promise<number> {
+  const { call, environment, stop } = privileged;
+  const contract = readContract(environment);
+  const exitCode = call.command === "run" ? new ExitCodeFile(contract.buildExitCodeFile) : undefined;
+  const { randomBytes } = await import("node:crypto");
+  const nonce = randomBytes(16).toString("hex");
+  const handover = packHandover({
+    stage: call.command,
+    scriptStage: call.command === "run" ? call.stage : "",
+    environment: handedEnvironment(environment),
+    response: readResponse(contract.jobResponseFile, call),
+    script: call.command === "run" ? readFileSync(call.script).toString("base64") : undefined,
+    nonce,
+  });
+  const filter = new ExitCodeFilter(nonce, (chunk) => writeWhole(2, chunk));
+  const argv = door === "sudo" ? sudoCommand(identity) : ([...privileged.ownCommand, handoverOption] as const);
+  let child: Awaited<ReturnType<typeof supervise>>;
+  try {
+    child = await supervise(
+      argv,
+      { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+      handover,
+      (chunk) => filter.write(chunk),
+    );
+  } catch (cause) {
+    throw new JacamarError(
+      "downscope_failed",
+      `Cannot start "${argv[0]}": ${systemErrorCode(cause) ?? "unknown error"}`,
+      { cause },
+    );
+  }
+  if (door === "capabilities") dropCapabilities();
+  stop.addEventListener("abort", () => child.askToStop(), { once: true });
+  if (stop.aborted) child.askToStop();
+  const ending = await child.ended;
+  filter.end();
+  if (filter.exitCode !== undefined) exitCode?.write(filter.exitCode);
+  if ("exitCode" in ending && ending.exitCode === 0) return 0;
+  const isJobsFault = "exitCode" in ending && ending.exitCode === buildFailureOfChild;
+  return isJobsFault ? contract.buildFailureExitCode : contract.systemFailureExitCode;
+}
+
+const handoverOption = "--handover";
+
+/** The child does not know the runner's exit codes; it ends with the usual ones (see `exit.ts`). */
+const buildFailureOfChild = 1;
+
+const sudoPlaces = ["/usr/bin/sudo", "/usr/local/bin/sudo", "/opt/sudo/bin/sudo"];
+
+function sudoCommand(identity: Identity): readonly [string, ...string[]] {
+  const sudo = sudoPlaces.find((path) => existsSync(path));
+  if (sudo === undefined) throw new JacamarError("downscope_failed", `There is no sudo in ${sudoPlaces.join(", ")}`);
+  return [sudo, "--non-interactive", `--user=${identity.name}`, "--", identity.jacamarPath, handoverOption];
+}
+
+/**
+ * The job's variables, the state and the runner's exit codes: nothing else of the runner's own environment. With sudo the
+ * process that gets it is the user's, who can read its memory.
+ */
+function handedEnvironment(environment: Readonly<NodeJS.ProcessEnv>): Record<string, string> {
+  const names = new Set([stateVariable, "BUILD_FAILURE_EXIT_CODE", "SYSTEM_FAILURE_EXIT_CODE"]);
+  const handed: Record<string, string> = {};
+  for (const [key, value] of Object.entries(environment)) {
+    if (value !== undefined && (names.has(key) || key.startsWith("CUSTOM_ENV_"))) handed[key] = value;
+  }
+  return handed;
+}
+
+/** The runner may have taken its files away when cleanup comes. */
+function readResponse(path: string | undefined, call: StageCall): string | undefined {
+  try {
+    return path === undefined ? undefined : readJobResponse(path);
+  } catch (error) {
+    if (call.command === "cleanup" && error instanceof JacamarError) return undefined;
+    throw error;
+  }
+}

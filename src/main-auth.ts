@@ -1,0 +1,65 @@
+import { currentAccount } from "./account/account.ts";
+import { runStageAsUser } from "./command/as-user.ts";
+import { checkIdentity, requireIdentity } from "./command/identity.ts";
+import { parseCall } from "./command/call.ts";
+import { unpackState } from "./command/state.ts";
+import { becomeUser } from "./downscope/setuid.ts";
+import { runProgram } from "./exit.ts";
+import { JobLog } from "./log/job-log.ts";
+import { listenForStop } from "./process/signals.ts";
+import { version } from "./version.ts";
+
+const help = `jacamar-auth ${version}: decides whose a CI job is, and runs it as that user
+
+Called by GitLab Runner (config.toml, [runners.custom]):
+  jacamar-auth [-u] config --configuration FILE
+  jacamar-auth prepare
+  jacamar-auth run SCRIPT STAGE
+  jacamar-auth cleanup [--configuration FILE]
+
+Options:
+  -u, --unobfuscated  show the user in full why a job is refused
+  --version, --help`;
+
+const stop = listenForStop();
+void runProgram(main, stop);
+
+async function main(): Promise<number> {
+  const call = parseCall(process.argv.slice(2));
+  switch (call.command) {
+    case "version":
+      return print(version);
+    case "help":
+      return print(help);
+    case "handover": {
+      // A service account's child, which has the capabilities of this program's file.
+      const { runHandedOver } = await import("./command/handed-over.ts");
+      await runHandedOver(stop, (environment) => {
+        const identity = requireIdentity(unpackState(environment));
+        becomeUser(identity);
+        checkIdentity(currentAccount(), identity);
+      });
+      return 0;
+    }
+    case "config": {
+      const { runAuthorisedConfig } = await import("./command/authorised-config.ts");
+      await runAuthorisedConfig(process.env, call, stop);
+      return 0;
+    }
+    case "prepare":
+    case "run":
+    case "cleanup":
+      return runStageAsUser({
+        call,
+        environment: process.env,
+        stop,
+        log: new JobLog(1),
+        ownCommand: [process.execPath, process.argv[1] ?? ""],
+      });
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
