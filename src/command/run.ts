@@ -18,7 +18,7 @@ import { openPodman } from "../podman/open.ts";
 import { selinuxLabels } from "../podman/selinux.ts";
 import { takePipes } from "../process/pipes.ts";
 import { makeDirectory } from "../workspace/directories.ts";
-import { remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
+import { isOwnFile, remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
 import { directoryRules, jobDirectories, pipesDirectory, registryAuthFile } from "./job-files.ts";
 import { type Prepared, readPrepared } from "./prepared.ts";
@@ -108,11 +108,12 @@ async function runInContainer({ context, state, job, stage, image, content, tool
   const prepared = requirePrepared(readPrepared(workspace), image);
   const key = state.jobKey;
   const labelled = `${workspace.privateDir}/selinux-labelled`;
+  const authFile = registryAuthFile(context.variables, job, workspace);
   const spec = {
     name: containerName(key, stage.fileName, Date.now().toString(36)),
     labels: containerLabels(key, stage.fileName),
     workspace,
-    authFile: registryAuthFile(context.variables, job, workspace).path,
+    authFile: authFile.path,
     entrypoint: image.entrypoint ?? (prepared.image.hasBash ? bashEntrypoint : shEntrypoint),
     removeAfterwards: !podman.disable_container_removal,
     tty: podman.tty,
@@ -127,6 +128,10 @@ async function runInContainer({ context, state, job, stage, image, content, tool
   };
   writeNew(tools.script, containerWrapper, 0o700);
   writeNew(generatedScriptOf(tools.script), content, 0o700);
+  // Podman wants it to be there, though it has all images by now. A container of the job may have taken it away.
+  if (authFile.content !== undefined && !isOwnFile(authFile.path, context.account.uid)) {
+    writeNew(authFile.path, '{"auths":{}}', 0o600);
+  }
   // An archive may be named by its bare name.
   const directory = prepared.image.archive === undefined ? workspace.base : workspace.privateDir;
   const outcome = await runContainer(runArguments(spec), {

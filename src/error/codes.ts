@@ -58,6 +58,10 @@ export const errorCodes = {
   podman_failed: { blame: "site", means: "Podman failed before the job's script ran." },
   container_left: { blame: "site", means: "A container of the job could not be removed." },
   process_left: { blame: "site", means: "A process of the job could not be ended." },
+  log_failed: {
+    blame: "site",
+    means: "The system log cannot be written, and the configuration lets no job run without it.",
+  },
   pipeline_invalid: { blame: "job", means: "The pipeline file cannot be understood." },
 } as const satisfies Record<string, { blame: Blame; means: string }>;
 

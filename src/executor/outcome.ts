@@ -30,6 +30,7 @@ export function judge(evidence: Evidence): Outcome {
   }
   if (evidence.status !== undefined) return { kind: "failed", exitCode: evidence.status };
   // A signal ended it before its shell could leave a status; an entrypoint's own 255 says nothing of the script.
-  if (evidence.exitCode > 128 && evidence.exitCode <= 128 + highestSignal) return { kind: "failed", exitCode: evidence.exitCode };
+  if (evidence.exitCode > 128 && evidence.exitCode <= 128 + highestSignal)
+    return { kind: "failed", exitCode: evidence.exitCode };
   return { kind: "lost", exitCode: evidence.exitCode };
 }

@@ -19,7 +19,14 @@ function response(changes: Readonly<Record<string, unknown>> = {}): Record<strin
     id: 4242,
     token: secret,
     allow_git_fetch: true,
-    job_info: { name: "unit", stage: "test", pipeline_id: 900, project_id: 17, project_name: "demo" },
+    job_info: {
+      name: "unit",
+      stage: "test",
+      pipeline_id: 900,
+      project_id: 17,
+      project_name: "demo",
+      project_full_path: "group/demo",
+    },
     git_info: { repo_url: `https://gitlab-ci-token:${secret}@gitlab.example.com/group/demo.git`, refspecs: null },
     runner_info: { uuid: "", timeout: 3600 },
     inputs: {},
@@ -69,6 +76,7 @@ describe("readJob()", () => {
       name: "unit",
       projectId: 17,
       pipelineId: 900,
+      projectPath: "group/demo",
       projectSlug: "group/demo",
       image: {
         name: "debian:12",
@@ -144,6 +152,7 @@ describe("parseJob()", () => {
     assert.equal(job.projectSlug, "project-2");
     assert.deepEqual([job.variables, job.credentials, job.serviceNames], [[], [], []]);
     assert.deepEqual([job.timeoutSeconds, job.traceSections, job.pipelineId], [0, false, 0]);
+    assert.equal(job.projectPath, "");
     const bare = parseJob(JSON.stringify({ id: 1, token: "t", job_info: { project_id: 2 }, git_info: {} }));
     assert.deepEqual(bare, job);
   });
@@ -168,6 +177,7 @@ describe("parseJob()", () => {
     ["token", { token: 5 }],
     ["job_info", { job_info: null }],
     ["job_info.project_id", { job_info: { project_id: "17" } }],
+    ["job_info.project_full_path", { job_info: { project_id: 17, project_full_path: ["group/demo"] } }],
     ["git_info", { git_info: "x" }],
     ["variables.0.key", { variables: [{ key: null, value: "x" }] }],
     ["variables.0.value", { variables: [{ key: "A", value: { secret } }] }],

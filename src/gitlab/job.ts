@@ -39,6 +39,8 @@ export interface Job {
   readonly name: string;
   readonly projectId: number;
   readonly pipelineId: number;
+  /** The project's full path as GitLab names it (`group/project`), or "" when the runner does not hand it over. */
+  readonly projectPath: string;
   /** Path of the project in the builds and cache directories, as the runner derives it: no empty, `.` or `..` part. */
   readonly projectSlug: string;
   readonly image: JobImage | undefined;
@@ -75,7 +77,7 @@ const imageSchema = v.object({
 const responseSchema = v.object({
   id: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
   token: text,
-  job_info: v.object({ name: text, project_id: number, pipeline_id: number }),
+  job_info: v.object({ name: text, project_id: number, pipeline_id: number, project_full_path: text }),
   git_info: v.object({ repo_url: text }),
   runner_info: v.optional(v.nullable(v.object({ timeout: number }))),
   variables: v.optional(v.nullable(v.array(v.object({ key: v.string(), value: text, file: flag })), []), []),
@@ -138,6 +140,7 @@ export function parseJob(json: string): Job {
     name: response.job_info.name,
     projectId: response.job_info.project_id,
     pipelineId: response.job_info.pipeline_id,
+    projectPath: response.job_info.project_full_path,
     projectSlug: projectSlug(response.git_info.repo_url, response.job_info.project_id),
     image: toImage(response.image),
     serviceNames: response.services.map((service) => service.name),

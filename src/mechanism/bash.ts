@@ -59,7 +59,8 @@ export function bashEnvironment(shellPath: string, profile: Profile, name: strin
  */
 export function bashProgram(shellPath: string, profile: Profile, program: string, name: string): [string, ...string[]] {
   const quoted = `'${program.replaceAll("'", "'\\''")}'`;
-  return [shellPath, ...profileArguments(profile), profileLine(profile) + quoted, name];
+  // With a command after it Bash does not become the program itself, and keeps its name.
+  return [shellPath, ...profileArguments(profile), `${profileLine(profile)}${quoted}; (exit "$?")`, name];
 }
 
 function profileArguments(profile: Profile): string[] {

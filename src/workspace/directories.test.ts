@@ -20,7 +20,14 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { asUser, startAsUser, testUser } from "../../test/harness/machine.ts";
 import { JacamarError } from "../error/error.ts";
-import { directoryFailed, isPrivateDirectory, isThere, makeDirectory, removeTree } from "./directories.ts";
+import {
+  directoryFailed,
+  isPrivateDirectory,
+  isThere,
+  makeDirectory,
+  makeDirectoryFor,
+  removeTree,
+} from "./directories.ts";
 
 const uid = process.getuid?.() ?? 0;
 const stranger = 65534;
@@ -407,6 +414,47 @@ describe("isThere()", () => {
     const above = make(join(place(), "above"), 0o1777);
     link(place(), `${above}/base`, stranger);
     assert.throws(() => isThere(`${above}/base`, `${above}/base/x`, rules), unsafe(/somebody else's/));
+  });
+});
+
+describe("makeDirectoryFor()", { skip: notRoot }, () => {
+  const owner = { uid: stranger, gid: stranger };
+
+  test("makes the user's directory, closed to everybody else, and takes it when it is there", () => {
+    const path = join(place(), "theirs");
+    for (let round = 0; round < 2; round += 1) {
+      makeDirectoryFor(path, owner);
+      const { uid, gid, mode } = statSync(path);
+      assert.deepEqual([uid, gid, mode & 0o7777], [stranger, stranger, 0o700]);
+    }
+  });
+
+  test("makes nothing else, and gives away nothing that it has not made", () => {
+    const at = place();
+    assert.throws(() => makeDirectoryFor(join(at, "no/theirs"), owner), { code: "directory_failed" });
+    writeFileSync(join(at, "file"), "");
+    make(join(at, "root's"));
+    symlinkSync(make(join(at, "target")), join(at, "link"));
+    for (const name of ["file", "root's", "link"]) {
+      assert.throws(
+        () => makeDirectoryFor(join(at, name), owner),
+        unsafe(/is not a directory of the account number 65534/),
+      );
+      assert.equal(lstatSync(join(at, name)).uid, 0, name);
+    }
+    assert.equal(statSync(join(at, "target")).uid, 0);
+    make(join(at, "open"), 0o770, stranger);
+    assert.throws(() => makeDirectoryFor(join(at, "open"), owner), unsafe(/closed to others/));
+  });
+
+  test("refuses a way that the user or anybody else could bend", () => {
+    const theirs = make(join(place(), "theirs"), 0o700, stranger);
+    assert.throws(() => makeDirectoryFor(join(theirs, "x"), owner), unsafe(/could exchange/));
+    const open = make(join(place(), "open"), 0o777);
+    assert.throws(() => makeDirectoryFor(join(open, "x"), owner), unsafe(/could be exchanged/));
+    const sticky = make(join(place(), "sticky"), 0o1777);
+    link(place(), join(sticky, "link"), stranger);
+    assert.throws(() => makeDirectoryFor(join(sticky, "link/x"), owner), unsafe(/somebody else's/));
   });
 });
 

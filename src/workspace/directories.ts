@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -69,6 +70,25 @@ export function isThere(base: string, path: string, rules: DirectoryRules): bool
       if (entered === "missing") return false;
     }
     return name === undefined || walk.has(name);
+  } finally {
+    walk.close();
+  }
+}
+
+/**
+ * As root, makes the directory that a user cannot make (`root_dir_creation`), 0700 and the user's. Nothing of the user's is
+ * opened: all above it must be root's and closed to others, or sticky, and no link of anybody else is followed; the
+ * directory itself is only looked at. One that is there already must be the user's and closed to others.
+ * Throws `directory_unsafe`, `directory_failed` or `disk_full`.
+ */
+export function makeDirectoryFor(path: string, owner: { readonly uid: number; readonly gid: number }): void {
+  const above = parts(path);
+  const name = above.pop();
+  if (name === undefined) throw new Error("the root directory cannot be a user's");
+  const walk = new Walk({ uid: 0, mode: 0o700 });
+  try {
+    for (const part of above) walk.enter(part, "fail");
+    walk.makeFor(name, owner);
   } finally {
     walk.close();
   }
@@ -164,6 +184,23 @@ class Walk {
     }
   }
 
+  /** Makes a directory for somebody else where the walk stands, or looks whether it is theirs. */
+  makeFor(name: string, owner: { readonly uid: number; readonly gid: number }): void {
+    this.#checkNobodyElseCanExchange(name);
+    // Never given away unless it was made here: in a sticky directory somebody else may come first.
+    if (this.#look(name) === undefined && this.#make(name)) {
+      try {
+        lchownSync(this.#child(name), owner.uid, owner.gid);
+      } catch (cause) {
+        throw this.#failed(name, systemErrorCode(cause), cause);
+      }
+    }
+    const status = this.#look(name);
+    const isTheirs = status?.isDirectory() === true && status.uid === owner.uid && (status.mode & 0o022) === 0;
+    if (!isTheirs)
+      throw unsafe(`${this.#path}/${name}`, `is not a directory of the account number ${owner.uid}, closed to others`);
+  }
+
   close(): void {
     closeSync(this.#descriptor);
   }
@@ -180,7 +217,10 @@ class Walk {
       );
     }
     if (status.uid !== 0 && status.uid !== this.#rules.uid) {
-      throw unsafe(this.#path || "/", `belongs to the account number ${status.uid}, who could exchange "${name}" in it`);
+      throw unsafe(
+        this.#path || "/",
+        `belongs to the account number ${status.uid}, who could exchange "${name}" in it`,
+      );
     }
   }
 
@@ -210,12 +250,14 @@ class Walk {
     }
   }
 
-  #make(name: string): void {
+  /** Returns whether it made the directory; false when something of that name is there by now. */
+  #make(name: string): boolean {
     try {
       mkdirSync(this.#child(name), this.#rules.mode);
+      return true;
     } catch (cause) {
       const code = systemErrorCode(cause);
-      if (code === "EEXIST") return;
+      if (code === "EEXIST") return false;
       throw this.#failed(name, code, cause);
     }
   }

@@ -122,7 +122,7 @@ describe("remove()", () => {
 });
 
 describe("readStatus()", () => {
-  function statusOf(text: string): number | undefined {
+  function statusOf(text: string): ReturnType<typeof readStatus> {
     const path = fresh();
     writeFileSync(statusFileOf(path), text);
     return readStatus(path);
@@ -132,8 +132,9 @@ describe("readStatus()", () => {
     for (let code = 0; code <= 255; code += 1) assert.equal(statusOf(`${code}\n`), code);
   });
 
+  test("tells a file that the shell could not write to", () => assert.equal(statusOf(""), "unwritten"));
+
   for (const text of [
-    "",
     "\n",
     "0",
     "256\n",

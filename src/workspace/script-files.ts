@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { systemErrorCode } from "../error/error.ts";
 import { directoryFailed, removeTree } from "./directories.ts";
 
@@ -27,6 +27,12 @@ export function writeNew(path: string, content: string | Uint8Array, mode: numbe
   } catch (cause) {
     throw directoryFailed(path, systemErrorCode(cause), cause);
   }
+}
+
+/** Whether a regular file is there that belongs to the account. Follows no link. */
+export function isOwnFile(path: string, uid: number): boolean {
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  return status?.isFile() === true && status.uid === uid;
 }
 
 /**

@@ -44,7 +44,10 @@ describe("a start-up file of Bash", { skip: withoutScratchHome }, () => {
       // A shell that a signal ended is the job's failure, like a script's.
       if (what === "kills its shell") return;
       assert.equal(passing.exitCode, 2);
-      assert.match(passing.stderr, /^ERROR: The stage build_script ended \(exit code 0\) without its script's exit status\n {2}.*\.bash_profile\) calls exit or exec\.\n$/);
+      assert.match(
+        passing.stderr,
+        /^ERROR: The stage build_script ended \(exit code 0\) without its script's exit status\n {2}.*\.bash_profile\) calls exit or exec\.\n$/,
+      );
     });
   }
 

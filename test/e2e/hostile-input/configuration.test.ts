@@ -25,7 +25,10 @@ const damages: Readonly<Record<string, readonly [damage: (file: string) => void,
     },
     /directory|not a (?:regular )?file|EISDIR/,
   ],
-  "cannot be read": [(file) => chmodSync(file, 0), /Cannot use the configuration file "[^"]+": this account may not read it/],
+  "cannot be read": [
+    (file) => chmodSync(file, 0),
+    /Cannot use the configuration file "[^"]+": this account may not read it/,
+  ],
   "belongs to another user": [
     (file) => {
       chmodSync(file, 0o644);

@@ -92,7 +92,10 @@ for (const image of [undefined, "localhost/jacamar-demo"]) {
       const run = await job.run(stage, everyEnvironment(job));
       assert.equal(run.exitCode, 0, logOf(run));
       assert.match(run.stdout, /PATH=/);
-      assert.doesNotMatch(run.stdout, /must-not-reach-a-job|SECRET_OF_THE_RUNNER|CUSTOM_ENV_|JOB_RESPONSE_FILE|JACAMAR_CI_STATE/);
+      assert.doesNotMatch(
+        run.stdout,
+        /must-not-reach-a-job|SECRET_OF_THE_RUNNER|CUSTOM_ENV_|JOB_RESPONSE_FILE|JACAMAR_CI_STATE/,
+      );
       assert.ok(!run.stdout.includes(job.token), "the job's token comes with the runner's own exports, not from us");
     }
     assert.equal(existsSync(evidence) ? readFileSync(evidence, "utf8") : "", "");

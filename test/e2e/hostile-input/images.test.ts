@@ -43,7 +43,8 @@ describe("an image name that is none is refused before anything is done with it:
       const prepare = await prepareFails(jobs.job({ image: { name } }));
       assertOneMessage(prepare, "job", /^ERROR: The image "[^\n]{1,250}" is not the name of an image: [^\n]+\n/);
       assert.equal(prepare.stdout, "");
-      assert.doesNotMatch(logOf(prepare), /uid=|\u001b/);
+      assert.doesNotMatch(logOf(prepare), /uid=/);
+      assert.ok(!logOf(prepare).includes("\u001b"));
       assert.ok(prepare.stderr.length < 600);
     });
   }
@@ -81,7 +82,10 @@ describe("an entrypoint", () => {
     const run = await job.run("build_script", script);
     assert.notEqual(run.exitCode, 0);
     assert.doesNotMatch(logOf(run), /ran as/);
-    assert.match(run.stderr, /^ERROR: The stage build_script ended \(exit code 127\) without its script's exit status/m);
+    assert.match(
+      run.stderr,
+      /^ERROR: The stage build_script ended \(exit code 127\) without its script's exit status/m,
+    );
     assertNoInside(run);
   });
 
@@ -89,11 +93,19 @@ describe("an entrypoint", () => {
     const job = jobs.job({ image: { name: "localhost/jacamar-demo", entrypoint: ["/bin/true"] } });
     await job.ready();
     const run = await job.run("build_script", script);
-    assertOneMessage(run, "system", /^ERROR: The stage build_script ended \(exit code 0\) without its script's exit status\n/);
+    assertOneMessage(
+      run,
+      "system",
+      /^ERROR: The stage build_script ended \(exit code 0\) without its script's exit status\n/,
+    );
   });
 
   it("with a NUL is refused", async () => {
     const job = jobs.job({ image: { name: "localhost/jacamar-demo", entrypoint: ["/bin/sh", "-c\u0000"] } });
-    assertOneMessage(await prepareFails(job), "job", /^ERROR: The entrypoint of the job's image holds a NUL character\n/);
+    assertOneMessage(
+      await prepareFails(job),
+      "job",
+      /^ERROR: The entrypoint of the job's image holds a NUL character\n/,
+    );
   });
 });

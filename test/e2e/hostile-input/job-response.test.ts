@@ -17,7 +17,10 @@ const secret = "glcbt-64_this-token-must-not-be-shown";
 /** What is done to a good job response, and how the message goes on. */
 const damages: Readonly<Record<string, readonly [damage: (file: string) => void, message: RegExp]>> = {
   "is missing": [(file) => rmSync(file), /Cannot open the job response "[^"]+": ENOENT/],
-  "was cut off": [(file) => truncateSync(file, 300), /The job response is not JSON \(300 characters\); it may have been/],
+  "was cut off": [
+    (file) => truncateSync(file, 300),
+    /The job response is not JSON \(300 characters\); it may have been/,
+  ],
   "is empty": [(file) => truncateSync(file, 0), /The job response is not JSON \(0 characters\)/],
   "is not JSON": [(file) => writeFileSync(file, `token=${secret}`), /The job response is not JSON/],
   "is nested without end": [(file) => writeFileSync(file, "[".repeat(1_000_000)), /The job response is not JSON/],

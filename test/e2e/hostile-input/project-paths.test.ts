@@ -63,7 +63,11 @@ describe("a project's path", () => {
   for (const path of ["/a%3Ab/c.git", "/a%0Ab/c.git", "/a%00b/c.git", "/a%1b[31mb/c.git"]) {
     it(`${JSON.stringify(path)} is none, and no job runs with it`, async () => {
       const config = await jobs.job({ repository: host + path }).config();
-      assertOneMessage(config, "system", /^ERROR: The job response has a repository address with characters that no project/);
+      assertOneMessage(
+        config,
+        "system",
+        /^ERROR: The job response has a repository address with characters that no project/,
+      );
       assert.equal(config.stdout, "");
     });
   }
@@ -71,5 +75,8 @@ describe("a project's path", () => {
 
 /** A text as printf reads it, whatever its bytes are. */
 function octal(text: string): string {
-  return [...Buffer.from(text)].map((byte) => `\\0${byte.toString(8).padStart(3, "0")}`).join("").replaceAll("\\0", "\\");
+  return [...Buffer.from(text)]
+    .map((byte) => `\\0${byte.toString(8).padStart(3, "0")}`)
+    .join("")
+    .replaceAll("\\0", "\\");
 }

@@ -54,7 +54,11 @@ describe("a volume variable that cannot be used stops the job before anything ru
       Array.from({ length: 1000 }, (_, index) => [`PODMAN_VOLUMES_${index}`, `/etc:/volume/${index}`]),
     );
     const prepare = await prepareFails(jobs.job({ ...wanted, variables }));
-    assertOneMessage(prepare, "job", /^ERROR: The job has 1000 volume variables \(PODMAN_VOLUMES_0, …\); at most 100 are/);
+    assertOneMessage(
+      prepare,
+      "job",
+      /^ERROR: The job has 1000 volume variables \(PODMAN_VOLUMES_0, …\); at most 100 are/,
+    );
   });
 
   it("two with one target, and one that would hide the job's own directory", async () => {

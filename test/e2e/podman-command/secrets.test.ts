@@ -97,7 +97,7 @@ function watchProcesses(secrets: readonly string[]) {
       if (!isDriver && findAny(secrets, environment).length > 0) leaks.add(`environment of ${name}: ${command}`);
     }
   }
-  const timer = setInterval(look, 25);
+  const timer = setInterval(look, 25).unref(); // a test that fails must not be held up
   return {
     stop: () => {
       clearInterval(timer);

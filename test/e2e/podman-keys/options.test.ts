@@ -139,13 +139,6 @@ describe("tty", () => {
   }
 });
 
-describe("selinux_labels", () => {
-  it("= false asks Podman for no label, and the job works", async () => {
-    const { exitCode, log } = await scriptOf(bench.job({ image, podman: { selinux_labels: false } }), "echo made > x");
-    assert.equal(exitCode, 0, log);
-  });
-});
-
 function digest(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }

@@ -122,9 +122,21 @@ ${policy}${podman}
   /** All containers of an image, running or not, one line each. */
   async containersOf(image: string): Promise<string[]> {
     const format = "{{.ID}} {{.Names}} {{.Status}} {{.Command}}";
-    const listed = await asUser(this.user, ["podman", "ps", "--all", "--filter", `ancestor=${image}`, "--format", format]);
+    const listed = await asUser(this.user, [
+      "podman",
+      "ps",
+      "--all",
+      "--filter",
+      `ancestor=${image}`,
+      "--format",
+      format,
+    ]);
     if (listed.exitCode !== 0) throw new Error(`podman ps failed: ${listed.stderr}`);
     return listed.stdout.split("\n").filter((line) => line !== "");
+  }
+
+  asUser(argv: readonly string[]): Promise<Ended> {
+    return asUser(this.user, argv);
   }
 
   give(path: string): void {

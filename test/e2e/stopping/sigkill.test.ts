@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import type { Running } from "../../harness/machine.ts";
-import { type AnyJob, Jobs, logOf } from "./jobs.ts";
-import { processesOfJob, tracesAfter } from "./traces.ts";
+import { type AnyJob, Jobs, logOf, type Wanted } from "./jobs.ts";
+import { processesOfJob, processesWith, tracesAfter } from "./traces.ts";
 
 let jobs: Jobs;
 let image = "";
@@ -31,20 +32,18 @@ interface Round {
 }
 
 const rounds: readonly Round[] = [
-  { stage: "prepare", victim: "driver", times: 6, mostMilliseconds: 700 },
-  { stage: "prepare", victim: "Podman client", times: 4, mostMilliseconds: 500 },
+  { stage: "prepare", victim: "driver", times: 5, mostMilliseconds: 700 },
+  { stage: "prepare", victim: "Podman client", times: 3, mostMilliseconds: 500 },
   { stage: "prepare", victim: "conmon", times: 2, mostMilliseconds: 600 },
-  { stage: "prepare", victim: "login Bash", times: 2, mostMilliseconds: 0 },
-  { stage: "host", victim: "driver", times: 5, mostMilliseconds: 300 },
-  { stage: "host", victim: "login Bash", times: 3, mostMilliseconds: 200 },
-  { stage: "container", victim: "driver", times: 6, mostMilliseconds: 700 },
-  { stage: "container", victim: "Podman client", times: 5, mostMilliseconds: 700 },
-  { stage: "container", victim: "conmon", times: 3, mostMilliseconds: 500 },
-  { stage: "container", victim: "the script's shell", times: 2, mostMilliseconds: 200 },
+  { stage: "prepare", victim: "login Bash", times: 1, mostMilliseconds: 0 },
+  { stage: "host", victim: "driver", times: 4, mostMilliseconds: 300 },
+  { stage: "host", victim: "login Bash", times: 2, mostMilliseconds: 200 },
+  { stage: "container", victim: "driver", times: 4, mostMilliseconds: 700 },
+  { stage: "container", victim: "Podman client", times: 4, mostMilliseconds: 700 },
+  { stage: "container", victim: "conmon", times: 1, mostMilliseconds: 500 },
+  { stage: "container", victim: "the script's shell", times: 1, mostMilliseconds: 200 },
 ];
 
-/** Slow enough that a driver can be killed meanwhile. */
-const prepScript = `#!/bin/bash\nsleep 314 & sleep 0.2; [ ! -e "$0.wait" ] || sleep 315; kill $!\n`;
 const script = "(sleep 311 &) ; sleep 312 & sleep 313";
 
 describe("SIGKILL leaves nothing that cleanup does not remove:", () => {
@@ -73,13 +72,46 @@ describe("SIGKILL leaves nothing that cleanup does not remove:", () => {
   }
 });
 
+describe("SIGKILL of the driver leaves nothing that cleanup does not end while prepare runs", () => {
+  /** A program that hangs for as long as there is a file beside it, with a child. */
+  function hanging(name: string, when: string, otherwise: string): string {
+    const flag = jobs.write(`${name}.hang`, "");
+    const hang = `sleep 316.${process.pid} & echo hanging >&2; sleep 317.${process.pid}`;
+    return jobs.write(name, `#!/bin/bash\nif [ -e '${flag}' ] && ${when}; then ${hang}; fi\n${otherwise}\n`, 0o700);
+  }
+
+  async function killWhileHanging(program: string, wanted: Wanted): Promise<void> {
+    const job = jobs.job({ ...wanted, image });
+    assert.equal((await job.config()).exitCode, 0);
+    const running = job.startPrepare();
+    while (processesWith(`317.${process.pid}`).length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.ok(running.kill("SIGKILL"));
+    await running.done;
+    rmSync(`${program}.hang`);
+    const cleanup = await job.cleanup();
+    assert.equal(cleanup.exitCode, 0, logOf(cleanup));
+    assert.deepEqual(await tracesAfter(job, jobs.user, jobs.dataDir, 3), []);
+    for (const number of [316, 317]) assert.deepEqual(processesWith(`${number}.${process.pid}`), []);
+  }
+
+  it("the administrator's prep_script", async () => {
+    const program = hanging("prep", "true", "true");
+    await killWhileHanging(program, { podman: `prep_script = "${program}"` });
+  });
+
+  it("the start-up files of a login", async () => {
+    const program = hanging("shell", `[[ "$*" == *'env -0'* ]]`, 'exec /bin/bash "$@"');
+    await killWhileHanging(program, { general: `shell_path = "${program}"` });
+  });
+});
+
 /** Kills the first such process that comes after the delay. False when none came before the stage ended. */
 async function killSoon(job: AnyJob, running: Running, victim: keyof typeof victims, delay: number): Promise<boolean> {
-  let over = false;
-  void running.done.then(() => (over = true));
+  const over = new AbortController();
+  void running.done.then(() => over.abort());
   await new Promise((resolve) => setTimeout(resolve, delay));
   const end = performance.now() + 5000;
-  while (!over && performance.now() < end) {
+  while (!over.signal.aborted && performance.now() < end) {
     const found = processesOfJob(job, jobs.user).filter(({ command }) => victims[victim].test(command));
     for (const { pid } of found) kill(pid);
     if (found.length > 0) return true;

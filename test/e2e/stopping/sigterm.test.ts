@@ -61,7 +61,10 @@ for (const image of [undefined, "localhost/jacamar-busybox", "localhost/jacamar-
         const took = (performance.now() - cancelled) / 1000;
 
         assert.equal(ended.exitCode, 2, logOf(ended));
-        assert.match(ended.stderr, /^ERROR: GitLab Runner ended the stage build_script; its processes have been ended$/m);
+        assert.match(
+          ended.stderr,
+          /^ERROR: GitLab Runner ended the stage build_script; its processes have been ended$/m,
+        );
         if (says !== undefined) {
           assert.ok(ended.stdout.endsWith(says), JSON.stringify(ended.stdout));
           assert.ok(existsSync(`${job.answer.builds_dir}/trap-ran`), "the trap was cut off");

@@ -13,7 +13,9 @@ export async function tracesOf(job: TestJob, user: User, dataDir: string): Promi
   const containers = await asUser(user, ["podman", "ps", "--all", "--format", "{{.ID}} {{.Names}} {{.Labels}}"]);
   const ours = containers.stdout.split("\n").filter((line) => line.includes(`${job.id}-`));
   // The directories alone tell it.
-  const files = filesBelow(`${dataDir}/scripts`).filter((path) => marks.some((mark) => path.replace(/\/$/, "").endsWith(mark.replace(/\/$/, ""))));
+  const files = filesBelow(`${dataDir}/scripts`).filter((path) =>
+    marks.some((mark) => path.replace(/\/$/, "").endsWith(mark.replace(/\/$/, ""))),
+  );
   return [...processes, ...ours.map((line) => `container ${line}`), ...files];
 }
 

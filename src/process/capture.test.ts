@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { capture, type CaptureOptions, killGroup } from "./capture.ts";
+import { shellExitCode } from "./command.ts";
+
+const environment = { PATH: "/usr/bin:/bin", A: "b c" };
+
+function bash(line: string, options: Partial<CaptureOptions> = {}) {
+  const argv = ["/bin/bash", "--norc", "-c", line] as const;
+  return capture({ argv, environment, workingDirectory: "/" }, { timeoutSeconds: 20, ...options });
+}
+
+async function timed<T>(work: Promise<T>): Promise<{ result: T; milliseconds: number }> {
+  const start = performance.now();
+  const result = await work;
+  return { result, milliseconds: performance.now() - start };
+}
+
+const gone = (pid: number) => {
+  try {
+    return / [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return true;
+  }
+};
+
+describe("capture()", () => {
+  test("gives both outputs and the exit code", async () => {
+    assert.deepEqual(await bash("echo out; echo err >&2; exit 3"), {
+      ending: { exitCode: 3 },
+      stdout: "out\n",
+      stderr: "err\n",
+    });
+  });
+
+  test("gives the signal that ended it", async () => {
+    assert.deepEqual((await bash("kill -TERM $$")).ending, { signal: "SIGTERM" });
+  });
+
+  test("gives the program exactly the arguments and the environment that it is given, and an empty input", async () => {
+    const argv = ["/usr/bin/printf", "%s|", "$(id)", "a b", "", "'\"\\\n", "-n"] as const;
+    const said = await capture({ argv, environment: {}, workingDirectory: "/" }, { timeoutSeconds: 20 });
+    assert.equal(said.stdout, "$(id)|a b||'\"\\\n|-n|");
+    const env = await capture({ argv: ["/usr/bin/env"], environment, workingDirectory: "/" }, { timeoutSeconds: 20 });
+    assert.equal(env.stdout, "PATH=/usr/bin:/bin\nA=b c\n");
+    assert.equal((await bash("cat; pwd")).stdout, "/\n");
+  });
+
+  test("runs it in a session of its own", async () => {
+    const [pid, session, group] = (await bash("echo $$ $(ps -o sid=,pgid= -p $$)")).stdout.trim().split(/\s+/);
+    assert.deepEqual([session, group], [pid, pid]);
+  });
+
+  test("rejects what cannot be started", async () => {
+    const start = (program: string, cwd = "/") =>
+      capture({ argv: [program], environment, workingDirectory: cwd }, { timeoutSeconds: 20 });
+    await assert.rejects(start("/no/such"), { code: "ENOENT" });
+    await assert.rejects(start("/etc/passwd"), { code: "EACCES" });
+    await assert.rejects(start("/bin/true", "/no/such"), { code: "ENOENT" });
+    await assert.rejects(start("a\0b"));
+  });
+
+  test("keeps at most 16 MiB of each output, and lets the program end", async () => {
+    const said = await bash("head -c 40000000 /dev/zero; echo end >&2");
+    assert.deepEqual([said.ending, said.stderr], [{ exitCode: 0 }, "end\n"]);
+    assert.ok(said.stdout.length >= 2 ** 24 && said.stdout.length <= 2 ** 24 + 2 ** 20, String(said.stdout.length));
+  });
+
+  test("kills it and its children after the time", async () => {
+    const { result, milliseconds } = await timed(
+      bash("trap '' TERM; sleep 30 & echo $!; wait; sleep 30", { timeoutSeconds: 0.3 }),
+    );
+    assert.deepEqual(result.ending, { signal: "SIGKILL" });
+    assert.ok(milliseconds < 5000, String(milliseconds));
+    assert.ok(gone(Number(result.stdout)));
+  });
+
+  test("kills it when it is to stop, also when that was so before", async () => {
+    const controller = new AbortController();
+    const running = bash("sleep 30", { stop: controller.signal });
+    setTimeout(() => controller.abort(), 100);
+    assert.deepEqual((await running).ending, { signal: "SIGKILL" });
+    const { result, milliseconds } = await timed(bash("sleep 30", { stop: controller.signal }));
+    assert.deepEqual(result.ending, { signal: "SIGKILL" });
+    assert.ok(milliseconds < 5000);
+  });
+
+  test("does not wait for what the program left behind with its output open", async () => {
+    const { result, milliseconds } = await timed(bash("setsid sleep 5 & echo $!"));
+    assert.deepEqual(result.ending, { exitCode: 0 });
+    assert.ok(milliseconds < 3000, String(milliseconds));
+    process.kill(Number(result.stdout), "SIGKILL");
+  });
+
+  test("takes the answer on descriptor 3 alone, where that is asked for", async () => {
+    const said = await bash("echo noise; echo answer >&3; echo err >&2", { answerOnDescriptor3: true });
+    assert.deepEqual([said.stdout, said.stderr], ["answer\n", "err\n"]);
+    assert.notEqual((await bash("echo x >&3")).ending, { exitCode: 0 });
+  });
+
+  test("leaves no descriptor open", async () => {
+    const open = () => readdirSync("/proc/self/fd").length;
+    await bash("true");
+    const before = open();
+    for (let round = 0; round < 10; round += 1) await bash("setsid sleep 0.1 & true");
+    assert.equal(open(), before);
+  });
+});
+
+describe("killGroup()", () => {
+  test("is content with a group that is gone, and with none", () => {
+    killGroup(undefined, "SIGKILL");
+    killGroup(2 ** 22 - 1, "SIGKILL");
+  });
+});
+
+test("shellExitCode() is what a shell would show", () => {
+  assert.equal(shellExitCode({ exitCode: 3 }, { SIGKILL: 9 }), 3);
+  assert.equal(shellExitCode({ signal: "SIGKILL" }, { SIGKILL: 9 }), 137);
+});
