@@ -236,7 +236,7 @@ function explainClaim(error: unknown, input: TokenInput): Refusal {
 const claimError = v.object({
   claim: v.string(),
   reason: v.string(),
-  payload: v.object({ iss: v.unknown(), aud: v.unknown() }),
+  payload: v.object({ iss: v.optional(v.unknown()), aud: v.optional(v.unknown()) }),
 });
 
 /** Judges the claims of a token whose signature, issuer, audience and time are good. */

@@ -44,8 +44,8 @@ test("configurationReference() shows type, default, a missing feature and the no
   assert.match(page, /\| `executor` \| `"shell"` \| required \|/);
   assert.match(page, /\| `kill_timeout` \| duration \| `"120s"` \|/);
   assert.match(page, /\| `tty` \| boolean \| `true` \|/);
-  assert.match(page, /\| `gitlab_server` .*Not built yet/);
-  assert.match(page, /## `\[auth\]`\n\n.*Not built yet/);
+  assert.match(page, /\| `static_builds_dir` .*Not built yet/);
+  assert.match(page, /## `\[batch\]`\n\n.*Not built yet/);
   assert.match(page, /### `image_allowlist`\n\n.*linear time[^]*unless it is anchored/);
   for (const row of page.split("\n").filter((line) => line.startsWith("| `"))) {
     assert.equal(row.match(/(?<!\\)\|/g)?.length, 5, row);
@@ -69,7 +69,7 @@ test("configurationJsonSchema() describes every key and knows no other", () => {
     default: "120s",
   });
   assert.match(text, /"enum":\["none","docker-archive","docker-dir","oci-archive","oci-dir"\]/);
-  assert.deepEqual(Object.keys(schema.properties?.["auth"] ?? {}).toSorted(), ["description", "not"]);
+  assert.deepEqual(Object.keys(schema.properties?.["batch"] ?? {}).toSorted(), ["description", "not"]);
 });
 
 test("docs/ holds the pages that the schema gives (npm run docs writes them)", () => {

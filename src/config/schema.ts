@@ -27,7 +27,6 @@ import {
 export type { Seconds } from "./duration.ts";
 
 // The features that `notBuilt` marks. The message reads "this version does not have <feature> yet".
-const authorisation = "authorisation (jacamar-auth)";
 const batchExecutors = "batch executors";
 const staticBuilds = "builds directories that do not depend on the job slot";
 const commandLine = "tokens on command lines";
@@ -233,7 +232,6 @@ const general = table({
     {
       description: "The GitLab server that is trusted for all web requests, whatever the job says.",
       unset: "no server",
-      notBuilt: authorisation,
     },
     v.optional(url(), unset),
   ),
@@ -241,7 +239,6 @@ const general = table({
     {
       description: "A file with the certificates that HTTPS trusts, as an absolute path.",
       unset: "the system's certificates",
-      notBuilt: authorisation,
     },
     v.optional(absolutePath("/etc/gitlab-runner/ca.pem"), unset),
   ),
@@ -269,7 +266,7 @@ const general = table({
     v.optional(boolean(), false),
   ),
   jwt_env_variable: key(
-    { description: "The CI variable that holds the job's ID token.", notBuilt: authorisation },
+    { description: "The CI variable that holds the job's ID token." },
     v.optional(variableName("SITE_ID_TOKEN"), "CI_JOB_JWT"),
   ),
   run_mechanism: key(
@@ -288,8 +285,13 @@ const general = table({
 
 const auth = table({
   downscope: key(
-    { description: "How the rights of the runner are given up.", unset: "no job runs" },
-    v.optional(choice(["setuid", "sudo", "su", "none"]), unset),
+    {
+      description:
+        "How the rights of the runner are given up. `setuid`: as root, or with the file capabilities `cap_setuid,cap_setgid`. `sudo`: as a service account. `none`: jobs run as the account of the runner.",
+      unset: "no job runs",
+      refused: { su: "su asks for a password or for root, and root needs no su: use setuid or sudo" },
+    },
+    v.optional(choice(["setuid", "sudo", "none"]), unset),
   ),
   jacamar_path: key(
     {
@@ -394,6 +396,7 @@ const auth = table({
     v.optional(
       table({
         enabled: key({ description: "Decisions are logged." }, v.optional(boolean(), true)),
+        required: key({ description: "No job runs when its decision cannot be logged." }, v.optional(boolean(), true)),
         level: key(
           { description: "The least important messages that are logged." },
           v.optional(choice(["debug", "info", "warn", "error"]), "info"),
@@ -420,7 +423,7 @@ const auth = table({
     ),
   ),
   seccomp: key(
-    { description: "A filter on system calls of the user's processes." },
+    { description: "A filter on system calls of the user's processes.", notBuilt: "a filter on system calls" },
     v.optional(
       table({
         block_calls: key(
@@ -480,7 +483,10 @@ const batch = table({
  */
 export const configSchema = table({
   general: key({ description: "What holds for every job." }, general),
-  auth: key({ description: "Who may run jobs, and as whom.", notBuilt: authorisation }, v.optional(auth, unset)),
+  auth: key(
+    { description: "Who may run jobs, and as whom. Only `jacamar-auth` looks at it." },
+    v.optional(auth, unset),
+  ),
   batch: key({ description: "What holds for all schedulers.", notBuilt: batchExecutors }, v.optional(batch, {})),
 });
 

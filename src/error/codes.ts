@@ -32,6 +32,10 @@ export const errorCodes = {
     blame: "job",
     means: "This job may not run here: the system log has the reasons under the id that the job log shows.",
   },
+  keys_unavailable: {
+    blame: "site",
+    means: "The keys by which GitLab's tokens are verified cannot be had.",
+  },
   id_token_missing: { blame: "job", means: "The job has no ID token, so it is not known on whose behalf it runs." },
   builds_dir_invalid: { blame: "job", means: "The job asked for a builds directory that cannot be used." },
   directory_unsafe: { blame: "site", means: "A directory belongs to somebody else, or others could change it." },

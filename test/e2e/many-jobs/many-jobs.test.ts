@@ -139,7 +139,8 @@ describe("jobs of one project", () => {
   });
 
   it("work at once in different slots, each in a work tree of its own, with one cache", async () => {
-    const pair = [jobs.job({ image, slot: 5 }), jobs.job({ image, slot: 6 })];
+    const pair = [jobs.job({ image, slot: 5 }), jobs.job({ image, slot: 6 })] as const;
+    const [first, second] = pair;
     await Promise.all(pair.map((job) => job.ready()));
     const trees = pair.map((job) => job.answer.builds_dir);
     assert.deepEqual(
@@ -165,12 +166,11 @@ describe("jobs of one project", () => {
       assert.equal(readFileSync(`${jobs.dataDir}/cache/group/demo/from-${index}`, "utf8"), `${index}\n`);
     }
     // Cleaning up after one must not touch the other.
-    const [first, second] = pair;
-    const running = second?.start("after_script", "echo ready; sleep 1; echo still here");
-    await running?.until("ready");
-    assert.equal((await first?.cleanup())?.exitCode, 0);
-    const still = await running?.done;
-    assert.equal(still?.stdout, "ready\nstill here\n", still?.stderr);
-    assert.equal((await second?.cleanup())?.exitCode, 0);
+    const running = second.start("after_script", "echo ready; sleep 1; echo still here");
+    await running.until("ready");
+    assert.equal((await first.cleanup()).exitCode, 0);
+    const still = await running.done;
+    assert.equal(still.stdout, "ready\nstill here\n", still.stderr);
+    assert.equal((await second.cleanup()).exitCode, 0);
   });
 });

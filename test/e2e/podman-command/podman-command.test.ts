@@ -70,11 +70,11 @@ const cases: readonly Case[] = [
     },
     differs: () => ({
       further: [
-        ...["--pull=never", "--env", 'Q=it\'s "$(id)" \\ *', "--shm-size=32m"],
-        ...["--volume", "/usr/share:/none:ro,nosuid"],
-        ...["--volume", "/usr/share:/ninth"],
-        ...["--volume", "/usr/share:/tenth:ro"],
-      ],
+        ["--pull=never", "--env", 'Q=it\'s "$(id)" \\ *', "--shm-size=32m"],
+        ["--volume", "/usr/share:/none:ro,nosuid"],
+        ["--volume", "/usr/share:/ninth"],
+        ["--volume", "/usr/share:/tenth:ro"],
+      ].flat(),
     }),
   },
   {
@@ -171,8 +171,13 @@ describe("the command of a stage", () => {
       const differences = differs(job, ids);
       const image = differences.image === "" ? await bench.imageId("localhost/jacamar-entrypoint") : differences.image;
       const wanted = command(job, bench.dataDir, {
-        ...{ stage, authFile: `${job.directoryOf("scriptsDir")}/auth.json`, labels: [":Z", ":z", ":Z"] },
-        ...{ entrypoint: '["/bin/bash","-l","-c"]', remove: ["--rm"], tty: ["--tty"], further: ["--pull=never"] },
+        stage,
+        authFile: `${job.directoryOf("scriptsDir")}/auth.json`,
+        labels: [":Z", ":z", ":Z"],
+        entrypoint: '["/bin/bash","-l","-c"]',
+        remove: ["--rm"],
+        tty: ["--tty"],
+        further: ["--pull=never"],
         ...differences,
         image: image ?? ids.demo,
       });
@@ -188,22 +193,21 @@ function command(job: TestJob, dataDir: string, parts: Parts): string[] {
   const scripts = `${dataDir}/scripts/tEsT-runN/000/group/demo/${job.id}`;
   const key = jobKey(job);
   return [
-    "run",
-    ...["--volume", `${builds}:${builds}${parts.labels[0]}`],
-    ...["--volume", `${cache}:${cache}${parts.labels[1]}`],
-    ...["--volume", `${scripts}:${scripts}${parts.labels[2]}`],
-    ...["--authfile", parts.authFile],
-    ...["--entrypoint", parts.entrypoint],
-    ...parts.remove,
-    ...parts.tty,
-    ...["--name", `jacamar-ci-${key}-${parts.stage}-NONCE`],
-    ...["--label", `jacamar-ci.job=${key}`],
-    ...["--label", `jacamar-ci.stage=${parts.stage}`],
-    ...(selinux && parts.labels[0] !== "" ? ["--security-opt", "label=level:LEVEL"] : []),
-    ...parts.further,
-    parts.image,
-    `${scripts}/${parts.stage}.bash`,
-  ];
+    ["run"],
+    ["--volume", `${builds}:${builds}${parts.labels[0]}`],
+    ["--volume", `${cache}:${cache}${parts.labels[1]}`],
+    ["--volume", `${scripts}:${scripts}${parts.labels[2]}`],
+    ["--authfile", parts.authFile],
+    ["--entrypoint", parts.entrypoint],
+    parts.remove,
+    parts.tty,
+    ["--name", `jacamar-ci-${key}-${parts.stage}-NONCE`],
+    ["--label", `jacamar-ci.job=${key}`],
+    ["--label", `jacamar-ci.stage=${parts.stage}`],
+    selinux && parts.labels[0] !== "" ? ["--security-opt", "label=level:LEVEL"] : [],
+    parts.further,
+    [parts.image, `${scripts}/${parts.stage}.bash`],
+  ].flat();
 }
 
 function withoutNonce(argv: readonly string[]): string[] {

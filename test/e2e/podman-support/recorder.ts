@@ -49,6 +49,7 @@ function toCall(data: unknown): Call {
   if (!isCall || !Array.isArray(data.argv) || typeof data.env !== "object" || data.env === null) {
     throw new TypeError(`This is no call: ${JSON.stringify(data)}`);
   }
-  const env = Object.entries(data.env).map(([name, value]) => [name, String(value)]);
-  return { argv: data.argv.map(String), env: Object.fromEntries(env) };
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(data.env)) env[name] = String(value);
+  return { argv: data.argv.map(String), env };
 }
