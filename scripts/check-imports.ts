@@ -14,15 +14,18 @@ const facts = ["account", "gitlab", "config", "process", ...ground];
  * the ones before them decided, and never ahead.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["try", "command", "process", ...ground],
+  "main.ts": ["try", "exit.ts", "command", "account", "process", ...ground],
+  "main-auth.ts": ["exit.ts", "command", "downscope", "account", "process", ...ground],
+  "exit.ts": ["system-log", ...ground],
   try: ["command", ...facts],
-  command: ["auth", "downscope", "workspace", "mechanism", "podman", "executor", ...facts],
+  command: ["auth", "system-log", "downscope", "workspace", "mechanism", "podman", "executor", ...facts],
   executor: ["podman", "mechanism", "workspace", ...facts],
   podman: ["mechanism", "workspace", ...facts],
   mechanism: ["workspace", ...facts],
   workspace: facts,
   downscope: ["auth", ...facts],
   auth: facts,
+  "system-log": ["process", ...ground],
   account: ["process", ...ground],
   gitlab: ["process", ...ground],
   config: ["process", ...ground],
@@ -39,6 +42,7 @@ const everywhere = ["version.ts"];
 const packages: Readonly<Record<string, readonly string[]>> = {
   try: ["yaml", "fastest-levenshtein", "valibot"],
   command: ["valibot"],
+  downscope: ["valibot"],
   podman: ["valibot"],
   mechanism: ["valibot", "re2js"],
   auth: ["jose", "re2js", "valibot"],

@@ -1,6 +1,5 @@
 import { JacamarError } from "./error/error.ts";
 import { JobLog } from "./log/job-log.ts";
-import { version } from "./version.ts";
 
 /**
  * Runs a program to its end. Every way out passes here: only this function prints a failure and picks an exit code.
@@ -9,6 +8,10 @@ import { version } from "./version.ts";
  */
 export async function runProgram(program: () => Promise<number>, stop: AbortSignal | undefined): Promise<never> {
   process.umask(0o077);
+  // Node would end with 1, which the runner takes for a failing script.
+  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+    process.on(event, (error: unknown) => void fail(error, stop).then((failure) => process.exit(failure)));
+  }
   let code: number;
   try {
     code = await program();
@@ -25,10 +28,21 @@ export async function runProgram(program: () => Promise<number>, stop: AbortSign
 async function fail(error: unknown, stop: AbortSignal | undefined): Promise<number> {
   const log = new JobLog(2);
   if (!(error instanceof JacamarError)) {
-    const { randomBytes } = await import("node:crypto");
-    const id = randomBytes(6).toString("hex");
-    const { writeSystemLog } = await import("./process/system-log.ts");
-    const logged = await writeSystemLog(`jacamar ${version}: internal error ${id}: ${stackOf(error)}`);
+    const { newEntryId } = await import("./system-log/entry.ts");
+    const { defaultLogging } = await import("./system-log/sink.ts");
+    const { writeEntry } = await import("./system-log/system-log.ts");
+    const id = newEntryId();
+    // The local syslog, whatever the configuration says: by now this may be the user, who cannot write root's log.
+    const settings = { ...defaultLogging, required: false };
+    const message = "A defect of this program has ended the stage";
+    const written = await writeEntry(settings, {
+      kind: "defect",
+      id,
+      message,
+      time: new Date(),
+      stack: stackOf(error),
+    });
+    const logged = written === "written";
     const where = logged ? "The system log has the details under this id." : "The system log cannot be written.";
     log.say(`ERROR: A defect of this program has ended the stage (internal error ${id})\n  ${where}`);
     return systemFailure();

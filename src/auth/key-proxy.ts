@@ -41,6 +41,7 @@ function covers(exception: string, url: URL): boolean {
   if (port !== undefined && port !== (url.port || "443")) return false;
   const plain = name.replace(/^\[|\]$/g, "");
   if (isIP(plain) !== 0) return isIP(host) !== 0 && isInNetwork(host, `${plain}/${isIP(plain) === 4 ? 32 : 128}`);
+  if (isIP(host) !== 0) return false;
   const domain = plain.replace(/^\*\./, ".");
   return domain.startsWith(".") ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
 }

@@ -1,30 +1,56 @@
 import { createHash } from "node:crypto";
+import type { Account } from "../account/account.ts";
 import { loadConfiguration } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import type { Job } from "../gitlab/job.ts";
 import { toJobKey } from "../gitlab/job-key.ts";
+import type { UserVariables } from "../gitlab/variables.ts";
 import { writeWhole } from "../log/output.ts";
 import { version } from "../version.ts";
-import { layOut } from "../workspace/layout.ts";
+import { layOut, type Workspace } from "../workspace/layout.ts";
 import type { StageContext } from "./context.ts";
 import { requireJob } from "./runner-files.ts";
-import { packState } from "./state.ts";
+import { type Identity, packState } from "./state.ts";
 
 /**
- * The config stage: checks the configuration, decides where the job's files are, and answers the runner on standard
- * output (facts/gitlab-runner.md, 1.3). It makes nothing.
+ * The config stage without authorisation: checks the configuration, decides where the job's files are, and answers the
+ * runner on standard output. It makes nothing.
  */
 export async function runConfig(context: StageContext, configurationFile: string): Promise<void> {
   const config = await loadConfiguration(configurationFile);
   const job = requireJob(context.files);
-  const workspace = layOut({
-    account: context.account,
-    dataDir: config.general.data_dir,
-    runnerShortToken: context.variables.get("CI_RUNNER_SHORT_TOKEN"),
-    concurrentId: context.variables.get("CI_CONCURRENT_ID"),
+  const workspace = workspaceOf({ config, job, variables: context.variables, account: context.account });
+  answerRunner(config, job, workspace, undefined);
+}
+
+/** Whose job it is, and where they want its files. */
+export interface WorkspaceInput {
+  readonly config: Config;
+  readonly job: Job;
+  readonly variables: UserVariables;
+  readonly account: Pick<Account, "name" | "home">;
+  /** What RunAs answered; it outranks the configuration. */
+  readonly dataDir?: string | undefined;
+}
+
+/** Decides where the job's files are. Throws `runner_contract` or `builds_dir_invalid`. */
+export function workspaceOf({ config, job, variables, account, dataDir }: WorkspaceInput): Workspace {
+  return layOut({
+    account,
+    dataDir: dataDir ?? config.general.data_dir,
+    runnerShortToken: variables.get("CI_RUNNER_SHORT_TOKEN"),
+    concurrentId: variables.get("CI_CONCURRENT_ID"),
     projectSlug: job.projectSlug,
     jobId: job.id,
-    customBuildsDir: config.general.custom_build_dir ? context.variables.get("CUSTOM_CI_BUILDS_DIR") : undefined,
+    customBuildsDir: config.general.custom_build_dir ? variables.get("CUSTOM_CI_BUILDS_DIR") : undefined,
   });
+}
+
+/** Answers the runner on standard output (facts/gitlab-runner.md, 1.3). Throws `config_invalid` when the state is too long. */
+export function answerRunner(config: Config, job: Job, workspace: Workspace, identity: Identity | undefined): void {
   const digest = createHash("sha256").update(job.token).digest("hex");
+  // Nobody asks the settings of authorisation again, and what is in them is none of the user's business.
+  const settings = { ...config, auth: undefined };
   const answer = {
     builds_dir: workspace.buildsDir,
     cache_dir: workspace.cacheDir,
@@ -32,7 +58,7 @@ export async function runConfig(context: StageContext, configurationFile: string
     builds_dir_is_shared: false,
     shell: "bash",
     driver: { name: "Jacamar CI", version },
-    job_env: packState({ config, workspace, jobKey: toJobKey(job.id, digest) }),
+    job_env: packState({ config: settings, workspace, jobKey: toJobKey(job.id, digest), identity }),
   };
   writeWhole(1, Buffer.from(`${JSON.stringify(answer)}\n`));
 }

@@ -8,7 +8,7 @@ import type { Workspace } from "../workspace/layout.ts";
 
 /** Whose the job's directories must be, and with which mode. */
 export function directoryRules(config: Config, account: Account): DirectoryRules {
-  return { uid: account.uid, mode: config.general.group_permissions ? 0o750 : 0o700 };
+  return { uid: account.uid, mode: config.general.group_permissions ? 0o750 : 0o700, home: account.home };
 }
 
 /** The directories whose paths stand on the command lines of what the driver starts for a job. */

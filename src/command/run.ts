@@ -144,6 +144,16 @@ async function runInContainer({ context, state, job, stage, image, content, tool
   });
   const relabelled = spec.selinux.level !== undefined && spec.selinux.volumes === "relabel";
   if (relabelled && (outcome.kind === "passed" || outcome.kind === "failed")) writeNew(labelled, "", 0o600);
+  const chosenByJob = image.role === "user" && podman.user_entry_point === undefined && image.entrypoint !== undefined;
+  if (outcome.kind === "lost" && chosenByJob) {
+    throw new JacamarError(
+      "entrypoint_failed",
+      `The entrypoint of the job's image ended (exit code ${outcome.exitCode}) without running the script`,
+      {
+        hint: 'An entrypoint must run the command that it is given, as exec "$@" does. Leave image:entrypoint out to use a shell.',
+      },
+    );
+  }
   return outcome;
 }
 

@@ -47,6 +47,7 @@ export const errorCodes = {
   image_missing: { blame: "job", means: "The runner accepts container jobs only, and the job names no image." },
   image_name_invalid: { blame: "job", means: "The image name is not one." },
   image_refused: { blame: "job", means: "The administrator's image_allowlist does not allow the image." },
+  entrypoint_failed: { blame: "job", means: "The entrypoint that the job chose did not run the script." },
   image_options_invalid: { blame: "job", means: "The image's entrypoint, user or platform cannot be used." },
   pull_policy_refused: {
     blame: "job",

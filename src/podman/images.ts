@@ -102,9 +102,11 @@ async function pull(plan: ImagePlan, tools: PullTools): Promise<JacamarError | u
 /** Sorts Podman's words on a failed pull into the job's fault and everybody else's. */
 export function pullFailure(name: string, said: string): JacamarError {
   const reason = lastLine(said);
+  // The name is the user's, and may hold any of the words that are looked for.
+  const words = said.replace(new RegExp(`(?<!\\w)${name.replace(/[^\w]/g, "\\$&")}(?!\\w)`, "g"), "IMAGE");
   if (
     /unauthorized|authentication required|(?<!permission )denied|invalid username\/password|403 \(Forbidden\)/i.test(
-      said,
+      words,
     )
   ) {
     return new JacamarError(
@@ -117,7 +119,7 @@ export function pullFailure(name: string, said: string): JacamarError {
   }
   if (
     /manifest unknown|name unknown|not found: manifest|repository .*not found|invalid reference format|no image found in (?:manifest|image) (?:list|index)|short-name/i.test(
-      said,
+      words,
     )
   ) {
     return new JacamarError(
@@ -128,7 +130,7 @@ export function pullFailure(name: string, said: string): JacamarError {
       },
     );
   }
-  if (/no space left on device|disk quota exceeded/i.test(said)) {
+  if (/no space left on device|disk quota exceeded/i.test(words)) {
     return new JacamarError("disk_full", `Cannot pull the image "${name}": ${reason}`, {
       hint: "Remove images that you no longer need: podman image prune --all",
     });

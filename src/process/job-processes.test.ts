@@ -92,7 +92,7 @@ describe("findJobProcesses()", () => {
   test("does not take the directory of another job for its own", async () => {
     const marks = job();
     await startWithin("sleep 60 & echo $!; wait", {}, `${marks.directory}1/x.bash`);
-    await startWithin("sleep 60 & echo $!; wait", {}, `${marks.directory}`);
+    await startWithin("sleep 60 & echo $!; wait", {}, marks.directory);
     assert.deepEqual(findJobProcesses(marks), []);
   });
 

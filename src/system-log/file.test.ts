@@ -110,6 +110,22 @@ describe("appendLine()", () => {
     assert.equal(found.size, 4000);
   });
 
+  test("lets several processes make the file at the same moment", async () => {
+    const at = place();
+    const writer = join(place(), "writer.ts");
+    const start = Date.now() + 1500;
+    writeFileSync(
+      writer,
+      `import { appendLine } from ${JSON.stringify(checkout("src/system-log/file.ts"))};
+      for (let i = 0; i < 300; i += 1) {
+        while (Date.now() < ${start} + 2 * i);
+        appendLine(\`${at}/\${i}\`, "x");
+      }`,
+    );
+    await Promise.all([1, 2, 3].map(() => run("bash", checkout("scripts/node"), writer)));
+    for (let i = 0; i < 300; i += 1) assert.equal(readFileSync(join(at, `${i}`), "utf8"), "x\nx\nx\n");
+  });
+
   test("follows no link in the place of the file", () => {
     const at = place();
     const victim = join(at, "victim");

@@ -75,7 +75,7 @@ function enter(parent: number, name: string, path: string): number {
 
 /** Opens the log file, and makes it when it is not there. Whoever makes it at the same time is fine. */
 function openFile(path: string): number {
-  // A FIFO must not hold us up: it is opened without waiting, and refused afterwards.
+  // A FIFO or device in its place must not hold us up: it is opened without waiting, and refused afterwards.
   const flags = O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK;
   for (let attempt = 1; ; attempt += 1) {
     try {

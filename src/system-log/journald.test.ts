@@ -54,7 +54,8 @@ describe("writeToJournald()", () => {
   test("gives a real journald the line, and it is in the journal when the call returns", { skip: none }, async () => {
     const priorities = { debug: "7", info: "6", warn: "4", error: "3" } as const;
     for (const level of ["debug", "info", "warn", "error"] as const) {
-      const line = JSON.stringify({ level, msg: "<0> 'x'" });
+      // The start would make it an emergency, were it read as a priority.
+      const line = `<0>${JSON.stringify({ level })}`;
       await writeToJournald(line, level, { socket: `${run}/systemd/journal/stdout` });
       const entry = (await journal()).at(-1);
       assert.equal(entry?.["MESSAGE"], line);

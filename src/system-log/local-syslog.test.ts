@@ -72,7 +72,8 @@ describe("writeToLocalSyslog()", () => {
         },
         { message: "the syslog daemon did not take the entry within 1 s" },
       );
-      assert.ok(performance.now() - started >= 1000);
+      const milliseconds = performance.now() - started;
+      assert.ok(milliseconds >= 1000 && milliseconds < 2500, `${milliseconds}`);
     } finally {
       daemon.kill("SIGCONT");
     }

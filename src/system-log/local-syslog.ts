@@ -9,8 +9,8 @@ const script = `printf '%s\\n' "$JACAMAR_ENTRY" | exec logger "$@"`;
 
 /**
  * Hands a line to the local syslog daemon through `logger` of util-linux, since Node.js has no datagram sockets in the file
- * system. Without its `--socket-errors=on`, `logger` would pass in silence when nobody listens; that it cannot send it only
- * says on standard error (its misc-utils/logger.c, `write_output()`), so any word there is a failure.
+ * system. Without `--socket-errors=on` it would pass in silence when nobody listens. When it has connected and cannot send, it
+ * says so on standard error and still ends with 0 (seen with 2.38), so any word there is a failure.
  *
  * Throws {@link LogFailure}, also when the daemon does not take the line within `timeoutSeconds`.
  */

@@ -302,7 +302,7 @@ describe("makeDirectory()", () => {
       }`;
     const node = [process.execPath, "--input-type=module", "-e", program, "--"];
     const ended = await asUser(user, [...node, `${closed}/base`, `${closed}/a/base`, `${fixed}/base`]);
-    chmodSync(root, 0o700);
+    for (const path of [root, closed, fixed]) chmodSync(path, 0o700);
     assert.deepEqual(ended.stdout.split("\n"), [
       `directory_failed Cannot make "${closed}/base": EACCES`,
       `directory_failed Cannot make "${closed}/a": EACCES`,

@@ -24,6 +24,8 @@ export interface DirectoryRules {
   readonly uid: number;
   /** Mode of the directories that are made, and of those that stood before: 0700, or 0750 with `group_permissions`. */
   readonly mode: 0o700 | 0o750;
+  /** The user's home, where `data_dir` may be: it keeps its mode, which is none of the driver's business. */
+  readonly home?: string | undefined;
 }
 
 /**
@@ -164,6 +166,7 @@ class Walk {
         `Check what is in it, then: chmod ${octal(this.#rules.mode)} ${this.#path}`,
       );
     }
+    if (this.#path === this.#rules.home) return;
     const permissions = mode & 0o777;
     if (permissions === this.#rules.mode || (way === "link" && permissions === 0o700)) return;
     if (way === "link") {

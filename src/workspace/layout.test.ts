@@ -129,7 +129,8 @@ describe("layOut()", () => {
         } catch {
           return;
         }
-        for (const path of Object.values(layout)) assert.doesNotMatch(path, /\/\.\.?(?:\/|$)|\/\/|[\n\r\0:]|^[^/]/);
+        for (const path of Object.values<string>({ ...layout }))
+          assert.doesNotMatch(path, /\/\.\.?(?:\/|$)|\/\/|[\n\r\0:]|^[^/]/);
         assert.ok(layout.scriptsDir.startsWith("/scratch/ci/alice/scripts/"));
       }),
     );

@@ -27,7 +27,7 @@ export interface Workspace {
 }
 
 export interface LayoutInput {
-  readonly account: Account;
+  readonly account: Pick<Account, "name" | "home">;
   /** `data_dir` of the configuration. */
   readonly dataDir: string;
   /** First characters of the runner's token, as the runner says. The user can change it. */
@@ -67,14 +67,14 @@ export function layOut(input: LayoutInput): Workspace {
  * The user's own directory under `data_dir`: `$HOME` and `~` are the user's home; a path outside the home gets one
  * directory for each user (facts/jacamar.md, `data_dir`).
  */
-export function baseDirectory(dataDir: string, account: Account): string {
+export function baseDirectory(dataDir: string, account: Pick<Account, "name" | "home">): string {
   const home = account.home.replace(/(?<=.)\/+$/, "");
   const expanded = normalise(dataDir.replace(/^(\$HOME|\$\{HOME\}|~)(?=\/|$)/, () => home));
   const insideHome = home !== "/" && (expanded === home || expanded.startsWith(`${home}/`));
   return insideHome ? expanded : `${expanded === "/" ? "" : expanded}/${account.name}`;
 }
 
-function customBuildsRoot(wish: Wish, account: Account): string {
+function customBuildsRoot(wish: Wish, account: Pick<Account, "name" | "home">): string {
   const text = wish.text.trim();
   if (text === "") {
     throw new JacamarError("builds_dir_invalid", `The variable ${wish.name} is set, but empty`, {

@@ -208,10 +208,9 @@ describe("runArguments()", () => {
     const script = join(hostile, "build_script.bash");
     writeFileSync(script, '#!/bin/sh\necho "ran $0"\n');
     chmodSync(script, 0o700);
-    const [program = "", ...rest] = ["/bin/bash", "-l", "-c"];
     const argument = runArguments({ ...plain, script }).at(-1) ?? "";
     const said = await capture(
-      { argv: [program, ...rest, argument], environment: { PATH: "/usr/bin:/bin" }, workingDirectory: "/" },
+      { argv: ["/bin/bash", "-l", "-c", argument], environment: { PATH: "/usr/bin:/bin" }, workingDirectory: "/" },
       { timeoutSeconds: 20 },
     );
     assert.equal(said.stdout, `ran ${script}\n`);

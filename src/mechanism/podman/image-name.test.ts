@@ -140,7 +140,11 @@ describe("parseImageName()", () => {
   }
 
   const piece = fc.constantFrom(
-    ..."aB0.-_/:@ \n\t\0$",
+    ..."a B 0 . - _ / : @ $".split(" "),
+    " ",
+    "\n",
+    "\t",
+    "\0",
     "docker.io",
     "localhost",
     "oci",

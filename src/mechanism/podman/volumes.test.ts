@@ -88,7 +88,7 @@ describe("parseVolumes()", () => {
   });
 
   test("never gives an argument that Podman would take apart in another way", () => {
-    const piece = fc.constantFrom(..."/:.a, \n\0", "ro", "..", "/a", ":/b", "proc");
+    const piece = fc.constantFrom("/", ":", ".", "a", ",", " ", "\n", "\0", "ro", "..", "/a", ":/b", "proc");
     const text = fc.oneof(
       fc.string(),
       fc.array(piece).map((pieces) => pieces.join("")),
