@@ -28,10 +28,10 @@ Options:
 
 const argv = process.argv.slice(2);
 if (argv[0] === "try") {
-  void runProgram(() => runTry(argv.slice(1)), undefined);
+  void runProgram(() => runTry(argv.slice(1)), undefined, new JobLog(2));
 } else {
   const stop = listenForStop();
-  void runProgram(() => main(stop), stop);
+  void runProgram(() => main(stop), stop, JobLog.ofStage(argv));
 }
 
 async function main(stop: AbortSignal): Promise<number> {

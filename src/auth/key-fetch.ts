@@ -1,7 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
-import { getCACertificates } from "node:tls";
+import { connect, isIP, type Socket } from "node:net";
+import { connect as secure, getCACertificates } from "node:tls";
 import { systemErrorCode } from "../error/error.ts";
 import { routeTo } from "./key-proxy.ts";
 import type { KeyServer } from "./key-server.ts";
@@ -73,31 +74,25 @@ async function getOnce(
   request: KeyRequest,
   signal: AbortSignal,
 ): Promise<Buffer | { readonly location: string }> {
-  const { agent, via } = agentFor(url, request);
+  const line = new Line(request, signal);
   try {
+    const socket = await line.open(url);
     return await new Promise((resolve, reject) => {
-      const fail = (why: string) => {
-        sent.destroy();
-        reject(new Failure(why + via));
-      };
+      const fail = (why: string) => reject(new Failure(why));
       const options = {
-        agent,
+        createConnection: () => socket,
         signal,
-        timeout: request.limitMilliseconds,
         headers: { accept: "application/json", "accept-encoding": "identity", "user-agent": "jacamar" },
       };
-      const sent = url.protocol === "https:" ? https.get(url, options, receive) : http.get(url, options, receive);
-      // An error's message can hold the proxy's password, and what the server sent; its code holds neither.
-      sent.once("error", (error) => fail(explain(error, signal, request)));
+      const sent = url.protocol === "https:" ? https.get(url, options) : http.get(url, options);
+      sent.once("response", receive);
+      sent.on("error", (error) => fail(line.explain(error)));
 
       function receive(response: IncomingMessage): void {
+        response.on("error", (error) => fail(line.explain(error)));
         const { location, "content-encoding": encoding } = response.headers;
         const status = response.statusCode ?? 0;
-        if (redirects.has(status) && location !== undefined) {
-          response.destroy();
-          resolve({ location });
-          return;
-        }
+        if (redirects.has(status) && location !== undefined) return resolve({ location });
         if (status !== 200) return fail(`it answered with HTTP status ${status}`);
         if (encoding !== undefined && encoding !== "identity")
           return fail("it sent an encoding that was not asked for");
@@ -108,28 +103,116 @@ async function getOnce(
           if (size > largestAnswerBytes) fail(`its answer is longer than ${largestAnswerBytes} bytes`);
           else chunks.push(chunk);
         });
-        response.once("error", (error) => fail(explain(error, signal, request)));
         response.once("end", () => resolve(Buffer.concat(chunks)));
       }
     });
+  } catch (error) {
+    if (error instanceof Failure) throw new Failure(error.message + line.via);
+    throw error;
   } finally {
-    agent.destroy();
+    line.close();
   }
 }
 
-function agentFor(url: URL, request: KeyRequest): { agent: http.Agent; via: string } {
-  if (url.protocol === "http:") return { agent: new http.Agent({ proxyEnv: {} }), via: "" };
-  const route = routeTo(url, request.environment);
-  if (route.kind === "unusable") throw new Failure(route.why);
-  const agent = new https.Agent({
-    ca: certificates(request.tlsCaFile),
-    // Said here so that no variable and no option of Node's can say otherwise.
-    rejectUnauthorized: true,
-    minVersion: "TLSv1.2",
-    maxCachedSessions: 0,
-    proxyEnv: route.kind === "proxy" ? { https_proxy: route.address } : {},
-  });
-  return { agent, via: route.kind === "proxy" ? ` (asked through the proxy ${route.shown})` : "" };
+/**
+ * The connection of one request, through a proxy or not. Node's own proxies are not used: one that falls silent in the
+ * middle cannot be ended, and a `HTTPS_PROXY` that Node does not understand would be passed by without a word.
+ */
+class Line {
+  readonly #request: KeyRequest;
+  readonly #signal: AbortSignal;
+  readonly #sockets: Socket[] = [];
+  /** How the server is asked, for messages. */
+  via = "";
+
+  constructor(request: KeyRequest, signal: AbortSignal) {
+    this.#request = request;
+    this.#signal = signal;
+  }
+
+  /** A socket to the server, which may still be on its way: what goes wrong is an event of its. */
+  async open(url: URL): Promise<Socket> {
+    const end = endOf(url);
+    if (url.protocol === "http:") return this.#keep(connect(end));
+    const route = routeTo(url, this.#request.environment);
+    if (route.kind === "unusable") throw new Failure(route.why);
+    if (route.kind === "direct") return this.#secure(end);
+    this.via = ` (asked through the proxy ${route.shown})`;
+    return this.#secure(end, await this.#tunnel(new URL(route.address), end));
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** An error's message can hold what the server sent, or a password; its code holds neither. */
+  explain(error: Error): string {
+    if (this.#signal.aborted) return `it did not answer within ${this.#request.limitMilliseconds / 1000} seconds`;
+    const code = systemErrorCode(error) ?? "unknown error";
+    if (/CERT|ISSUER|SIGNATURE/.test(code)) {
+      return `its certificate is not trusted (${code}); see tls-ca-file in [general]`;
+    }
+    return `the connection failed (${code})`;
+  }
+
+  #keep<Kind extends Socket>(socket: Kind): Kind {
+    this.#sockets.push(socket);
+    // What is destroyed when all is over may still have something to say.
+    socket.on("error", () => {});
+    return socket;
+  }
+
+  #secure(end: End, through?: Socket): Socket {
+    const socket = secure({
+      ...(through === undefined ? {} : { socket: through }),
+      ...end,
+      ...(isIP(end.host) === 0 ? { servername: end.host } : {}),
+      ca: certificates(this.#request.tlsCaFile),
+      // Said here so that no variable and no option of Node's can say otherwise.
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.2",
+      maxVersion: "TLSv1.3",
+      ALPNProtocols: ["http/1.1"],
+    });
+    return this.#keep(socket);
+  }
+
+  /** A line through a proxy (RFC 9110, 9.3.6). */
+  #tunnel(proxy: URL, { host, port }: End): Promise<Socket> {
+    const toProxy = proxy.protocol === "https:" ? this.#secure(endOf(proxy)) : this.#keep(connect(endOf(proxy)));
+    const path = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+    const login = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+    const authorization =
+      login === ":" ? {} : { "proxy-authorization": `Basic ${Buffer.from(login).toString("base64")}` };
+    return new Promise((resolve, reject) => {
+      const sent = http.request({
+        createConnection: () => toProxy,
+        method: "CONNECT",
+        path,
+        headers: { host: path, ...authorization },
+        signal: this.#signal,
+      });
+      sent.on("error", (error) => reject(new Failure(this.explain(error))));
+      sent.once("connect", ({ statusCode = 0 }, socket: Socket, early: Buffer) => {
+        if (statusCode !== 200) reject(new Failure(`the proxy answered with HTTP status ${statusCode}`));
+        // Nobody but the proxy itself can have said this: the server has not been spoken to yet.
+        else if (early.length > 0) reject(new Failure("the proxy said more than it may"));
+        else resolve(socket);
+      });
+      sent.end();
+    });
+  }
+}
+
+/** Where to connect to. */
+interface End {
+  readonly host: string;
+  readonly port: number;
+}
+
+function endOf(url: URL): End {
+  const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
+  return { host: url.hostname.replace(/^\[|\]$/g, ""), port };
 }
 
 function certificates(path: string | undefined): string[] {
@@ -156,15 +239,6 @@ function readCertificates(path: string): string {
   } finally {
     closeSync(descriptor);
   }
-}
-
-function explain(error: Error, signal: AbortSignal, request: KeyRequest): string {
-  if (signal.aborted) return `it did not answer within ${request.limitMilliseconds / 1000} seconds`;
-  const code = systemErrorCode(error) ?? "unknown error";
-  if (/CERT|^ERR_TLS|ISSUER|SIGNATURE/.test(code)) {
-    return `its certificate is not trusted (${code}); see tls-ca-file in [general]`;
-  }
-  return `the connection failed (${code})`;
 }
 
 function parse(body: Buffer): unknown {

@@ -47,7 +47,7 @@ interface Site {
   /** Milliseconds since 1970 */
   clock: number;
   /** As one process of the driver's does it. */
-  find(kid: string, changes?: Partial<KeySourceOptions>): Promise<KeyAnswer>;
+  readonly find: (kid: string, changes?: Partial<KeySourceOptions>) => Promise<KeyAnswer>;
 }
 
 async function site(options: GitLabKeysOptions = {}): Promise<Site> {
@@ -316,12 +316,12 @@ describe("keySource()", () => {
   ];
   for (const [what, behaviour, message] of bad) {
     test(`does not take ${what} for keys`, { timeout: 5000 }, async () => {
-      const { gitlab, find } = await site();
-      gitlab.behave(behaviour);
-      await assert.rejects(find(first.kid), unavailable(message));
-      // A job with its key in the cache would not even notice.
-      gitlab.publish(first.jwk);
-      assert.equal(known(await find(first.kid)), first.kid);
+      const made = await site();
+      made.gitlab.behave(behaviour);
+      await assert.rejects(made.find(first.kid), unavailable(message));
+      made.gitlab.publish(first.jwk);
+      made.clock += 1;
+      assert.equal(known(await made.find(first.kid)), first.kid);
     });
   }
 
@@ -408,7 +408,10 @@ describe("keySource() and TLS", () => {
 
   test("trusts each of several certificates in the file", async () => {
     const { gitlab, find } = await site();
-    const both = write("both.pem", `# first\n${new TestAuthority().certificate}\n${gitlab.authority}`);
+    const both = write(
+      "both.pem",
+      `# first\n${new TestAuthority("Another authority").certificate}\n${gitlab.authority}`,
+    );
     assert.equal(known(await find(first.kid, { tlsCaFile: both })), first.kid);
   });
 
@@ -421,8 +424,8 @@ describe("keySource() and TLS", () => {
   });
 
   test("refuses a tls-ca-file that is missing, empty, no file, or open to others", async () => {
-    const { gitlab, find } = await site();
-    const open = write("open.pem", gitlab.authority);
+    const made = await site();
+    const open = write("open.pem", made.gitlab.authority);
     chmodSync(open, 0o666);
     for (const [tlsCaFile, message] of [
       ["/nonexistent/ca.pem", /cannot be opened: ENOENT/],
@@ -430,7 +433,8 @@ describe("keySource() and TLS", () => {
       [place(), /is not a regular file/],
       [open, /can be written by others/],
     ] as const) {
-      await assert.rejects(find(first.kid, { tlsCaFile }), unavailable(message));
+      await assert.rejects(made.find(first.kid, { tlsCaFile }), unavailable(message));
+      made.clock += 1;
     }
   });
 
@@ -449,11 +453,10 @@ describe("keySource() and TLS", () => {
     for (const environment of [
       { NODE_TLS_REJECT_UNAUTHORIZED: "0" },
       { NODE_EXTRA_CA_CERTS: write("extra.pem", gitlab.authority) },
-      { NODE_OPTIONS: "--tls-max-v1.0 --tls-min-v1.0" },
       { NODE_USE_ENV_PROXY: "1", HTTPS_PROXY: "http://127.0.0.1:1" },
     ]) {
       const ended = await run(environment);
-      assert.match(ended.stdout, /certificate is not trusted|ERR_TLS_PROTOCOL/, JSON.stringify([environment, ended]));
+      assert.match(ended.stdout, /certificate is not trusted/, JSON.stringify([environment, ended]));
     }
   });
 });
@@ -518,7 +521,7 @@ describe("keySource() and proxies", () => {
     [
       "refuses",
       (socket) => socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
-      /connection failed \(ERR_PROXY_TUNNEL\)/,
+      /the proxy answered with HTTP status 407/,
     ],
     ["hangs", () => {}, /did not answer within 0\.5 seconds/],
     [
@@ -530,7 +533,7 @@ describe("keySource() and proxies", () => {
     [
       "plays the server",
       (socket) => socket.write("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}"),
-      /connection failed|did not answer/,
+      /the proxy said more than it may|the connection failed/,
     ],
   ];
   for (const [what, behaviour, message] of broken) {

@@ -1,4 +1,3 @@
-import type { ErrorCode } from "../error/codes.ts";
 import { JacamarError } from "../error/error.ts";
 import { type CachedKeys, KeyCache } from "./key-cache.ts";
 import type { FetchedKeys } from "./key-fetch.ts";
@@ -42,8 +41,6 @@ const lingerMilliseconds = 2000;
 const pollMilliseconds = 50;
 /** Longest reason, in characters, that is written down; the cache refuses much longer ones. */
 const mostWhy = 500;
-/** codes.ts has no code of its own for this yet. */
-const keysUnavailable: ErrorCode = "config_invalid";
 
 /**
  * The keys of a server, through a cache on disk:
@@ -156,9 +153,13 @@ class Search {
   }
 
   #unavailable(why: string): JacamarError {
-    return new JacamarError(keysUnavailable, `Cannot get the public keys of ${this.#options.server.issuer}: ${why}`, {
-      hint: `Check from this machine: curl ${this.#options.server.keysUrl}`,
-    });
+    return new JacamarError(
+      "keys_unavailable",
+      `Cannot get the public keys of ${this.#options.server.issuer}: ${why}`,
+      {
+        hint: `Check from this machine: curl ${this.#options.server.keysUrl}`,
+      },
+    );
   }
 
   #now(): number {

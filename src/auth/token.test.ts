@@ -149,7 +149,7 @@ describe("verifyToken()", () => {
   });
 
   test("passes on that the keys cannot be had", async () => {
-    const error = new JacamarError("config_invalid", "Cannot get the public keys");
+    const error = new JacamarError("keys_unavailable", "Cannot get the public keys");
     await assert.rejects(verify(rsa.sign(claims()), { keys: { find: () => Promise.reject(error) } }), error);
   });
 

@@ -1,3 +1,5 @@
+// oxlint-disable no-control-regex -- Refusing control characters is what the expression is for.
+import { createPublicKey, type KeyObject } from "node:crypto";
 import { jwtVerify } from "jose/jwt/verify";
 import * as v from "valibot";
 import { systemErrorCode } from "../error/error.ts";
@@ -58,7 +60,7 @@ export interface UserIdentity {
   readonly externUid: string;
 }
 
-const line = v.pipe(v.string(), v.maxLength(4096), v.regex(/^\P{Cc}*$/u));
+const line = v.pipe(v.string(), v.maxLength(4096), v.regex(/^[^\x00-\x1f\x7f-\x9f]*$/));
 const name = v.pipe(line, v.nonEmpty());
 const number = v.pipe(v.string(), v.regex(/^[1-9][0-9]{0,18}$/));
 const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -153,7 +155,11 @@ export async function verifyToken(input: TokenInput): Promise<TokenVerdict> {
   if (form.alg !== key.alg) {
     return refuse("algorithm_refused", `The token is not signed with ${key.alg}, which its key is for.`, notes);
   }
-  const payload = await verifyWith(input.token, key, input);
+  const publicKey = importKey(key);
+  if (publicKey === undefined) {
+    return refuse("key_unusable", "The token names a key of the server's that is not a proper one.", notes);
+  }
+  const payload = await verifyWith(input.token, publicKey, key.alg, input);
   if ("kind" in payload) return { ...payload, notes };
   const verdict = judge(payload.claims, input);
   return { ...verdict, notes };
@@ -161,24 +167,30 @@ export async function verifyToken(input: TokenInput): Promise<TokenVerdict> {
 
 type Refusal = Omit<TokenRefusal, "notes">;
 
+/** Node's own way is faster than jose's. Undefined for a point that is not on its curve, for example. */
+function importKey(key: SigningKey): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: { ...key }, format: "jwk" });
+  } catch {
+    return undefined;
+  }
+}
+
 async function verifyWith(
   token: string,
-  key: SigningKey,
+  key: KeyObject,
+  alg: SigningKey["alg"],
   input: TokenInput,
 ): Promise<{ readonly claims: Readonly<Record<string, unknown>> } | Refusal> {
   try {
-    const { payload } = await jwtVerify(
-      token,
-      { ...key },
-      {
-        algorithms: [key.alg],
-        issuer: input.server.issuer,
-        ...(input.requiredAudience === undefined ? {} : { audience: input.requiredAudience }),
-        requiredClaims: ["iss", "aud", "exp", "nbf", "iat"],
-        clockTolerance: input.slackSeconds,
-        currentDate: input.now,
-      },
-    );
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: [alg],
+      issuer: input.server.issuer,
+      ...(input.requiredAudience === undefined ? {} : { audience: input.requiredAudience }),
+      requiredClaims: ["iss", "aud", "exp", "nbf", "iat"],
+      clockTolerance: input.slackSeconds,
+      currentDate: input.now,
+    });
     return { claims: payload };
   } catch (error) {
     return explain(error, input);
@@ -202,10 +214,6 @@ function explain(error: unknown, input: TokenInput): Refusal {
     case "ERR_JOSE_NOT_SUPPORTED":
       return refusal("algorithm_refused", "The token is not signed with an algorithm that is allowed.");
     default:
-      // The key came from the server: a point that is not on its curve, for example.
-      if (error instanceof DOMException) {
-        return refusal("key_unusable", "The server publishes a key under the token's key id that cannot be used.");
-      }
       throw error;
   }
 }

@@ -3,6 +3,7 @@ import { JacamarError } from "../error/error.ts";
 import { runCleanup } from "./cleanup.ts";
 import type { StageContext } from "./context.ts";
 import { runPrepare } from "./prepare.ts";
+import { orphaned } from "../process/signals.ts";
 import { runScript } from "./run.ts";
 import type { JobLog } from "../log/job-log.ts";
 
@@ -82,8 +83,23 @@ function usage(message: string): JacamarError {
   return new JacamarError("usage", message, { hint: "See: jacamar --help" });
 }
 
-/** Does the work of a stage as the account of this process. Throws what the stage throws. */
-export function runStage(
+/**
+ * Does the work of a stage as the account of this process, and that of cleanup too when the runner has gone away meanwhile.
+ * Throws what the stage throws.
+ */
+export async function runStage(
+  call: { readonly command: StageCall["command"]; readonly stage?: string },
+  context: StageContext,
+  log: JobLog,
+): Promise<void> {
+  try {
+    await doStage(call, context, log);
+  } finally {
+    if (context.stop.reason === orphaned && call.command !== "cleanup") await runCleanup(context, log);
+  }
+}
+
+function doStage(
   call: { readonly command: StageCall["command"]; readonly stage?: string },
   context: StageContext,
   log: JobLog,

@@ -3,7 +3,8 @@ import type { JobLog } from "../log/job-log.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import { forgetArchive } from "../podman/archive.ts";
-import { succeeded } from "../podman/client.ts";
+import { lastLine, type PodmanClient, succeeded } from "../podman/client.ts";
+import { capture } from "../process/capture.ts";
 import { removeContainers } from "../podman/containers.ts";
 import { openPodman } from "../podman/open.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
@@ -14,7 +15,8 @@ import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { bashEnvironment } from "../mechanism/bash.ts";
 import { planImages } from "../mechanism/podman/image-plan.ts";
 import type { StageContext } from "./context.ts";
-import { directoryRules, jobDirectories, loginName } from "./job-files.ts";
+import { jobMarks } from "./job-marks.ts";
+import { directoryRules, loginName } from "./job-files.ts";
 import { readPrepared } from "./prepared.ts";
 import { type JobState, unpackState } from "./state.ts";
 
@@ -29,6 +31,7 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   const state = unpackState(context.environment);
   // The config stage makes nothing, so when it failed there is nothing to do.
   if (!state) return;
+  if (!hasBase(context, state)) return;
   // The runner may have removed its files, or lost them. What the job has left is found without them, as a rule.
   const job = context.files.job instanceof JacamarError ? undefined : context.files.job;
   const failures: unknown[] = [];
@@ -47,18 +50,69 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   });
   // A Podman client that has just been killed may have made a container after the first look.
   if (containers && ended > 0) await attempt(() => cleanContainers(context, state, log));
+  if (containers) await attempt(() => takeBack(context, state));
   for (const path of filesToRemove(state)) await attempt(() => removeFile(path, context, state));
   if (failures.length > 0) throw failures[0];
+}
+
+/** Without the user's base directory, or with one that no job may use, prepare has made nothing. */
+function hasBase(context: StageContext, { workspace, config }: JobState): boolean {
+  try {
+    return isThere(workspace.base, workspace.base, directoryRules(config, context.account));
+  } catch (error) {
+    if (error instanceof JacamarError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Gives the work tree back to the user: root of a container, who the user is, may have given files of it to other users of the
+ * container (tar does), and those are subordinate ids outside, under which no later job can remove them.
+ */
+async function takeBack(context: StageContext, state: JobState): Promise<void> {
+  const { workspace, config } = state;
+  const { projectDir } = workspace;
+  if (!isThere(workspace.buildsBase, projectDir, directoryRules(config, context.account))) return;
+  const look = await capture(
+    {
+      argv: ["find", projectDir, "-xdev", "!", "-user", String(context.account.uid), "-print", "-quit"],
+      environment: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C" },
+      workingDirectory: workspace.base,
+    },
+    { timeoutSeconds: 120 },
+  );
+  if (look.stdout === "") return;
+  const podman = await openPodmanAgain(context, state);
+  const given = await podman.ask(["unshare", "chown", "-R", "-h", "0:0", "--", projectDir], { timeoutSeconds: 600 });
+  if (!succeeded(given.ending)) {
+    throw new JacamarError(
+      "directory_failed",
+      `Cannot give the files in "${projectDir}" back to you: ${lastLine(given.stderr)}`,
+      {
+        hint: `Later jobs may fail to remove them. By hand: podman unshare chown -R 0:0 ${projectDir}`,
+      },
+    );
+  }
 }
 
 async function cleanContainers(context: StageContext, state: JobState, log: JobLog): Promise<void> {
   // Without a private directory no Podman command of this job has run.
   if (!existsSync(state.workspace.privateDir)) return;
   const podman = await openPodmanAgain(context, state);
-  const removed = await removeContainers(podman, state.jobKey, state.config.general.podman.disable_container_removal);
+  const removed = await removeAll(podman, state);
   if (removed > 0) log.say(`Removed ${removed} container(s) that the job had left`);
   const image = readPrepared(state.workspace)?.userImage;
   if (image?.archive !== undefined) await forgetArchive(image.archive, image.id, podman);
+}
+
+async function removeAll(podman: PodmanClient, { jobKey, config }: JobState): Promise<number> {
+  try {
+    return await removeContainers(podman, jobKey, config.general.podman.disable_container_removal);
+  } catch (error) {
+    // A Podman that cannot be started has made no container: prepare has said so.
+    if (error instanceof JacamarError && error.code === "podman_missing") return 0;
+    throw error;
+  }
 }
 
 /** What is left now had its time: the grace is short. */
@@ -70,12 +124,7 @@ async function endProcesses(
   job: Job | undefined,
   log: JobLog,
 ): Promise<number> {
-  const marks = {
-    uid: context.account.uid,
-    directories: jobDirectories(state.workspace),
-    token: job?.token ?? "",
-    sessions: [],
-  };
+  const marks = jobMarks(context, state, job);
   const graceSeconds = Math.min(longestGraceSeconds, state.config.general.kill_timeout);
   const { found, left } = await endJobProcesses(marks, graceSeconds);
   if (left.length > 0) {

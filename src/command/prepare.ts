@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Config } from "../config/schema.ts";
-import { JacamarError } from "../error/error.ts";
+import { JacamarError, systemErrorCode } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
@@ -105,8 +105,21 @@ function makeBuildsDirectory(workspace: Workspace, rules: DirectoryRules): void 
 /** Throws `volume_invalid` for a volume whose source is not there; Podman's own message names neither variable nor reason. */
 function checkVolumeSources(context: StageContext, state: JobState): void {
   for (const { name, volume } of userVolumes(context, state)) {
-    const source = statSync(volume.source, { throwIfNoEntry: false });
-    if (source === undefined) throw invalidVolume(name, `its source "${volume.source}" does not exist`);
+    const code = lookAt(volume.source);
+    if (code === undefined) continue;
+    const source = volume.source.length > 200 ? `${volume.source.slice(0, 200)}…` : volume.source;
+    const why = code === "ENOENT" || code === "ENOTDIR" ? "does not exist" : `cannot be used (${code})`;
+    throw invalidVolume(name, `its source "${source}" ${why}`);
+  }
+}
+
+/** What hinders that something is looked at; undefined when nothing does. */
+function lookAt(path: string): string | undefined {
+  try {
+    statSync(path);
+    return undefined;
+  } catch (error) {
+    return systemErrorCode(error) ?? "unknown error";
   }
 }
 
@@ -257,8 +270,9 @@ async function prepareImage(
   });
   throwIfStopped(context.stop);
   const where = origin === "pulled" ? "pulled" : "found on this machine";
-  const digest = image.digest === "" ? "" : `, digest ${image.digest}`;
-  log.say(`The ${what} is ${where}: id ${image.id.slice(0, 12)}${digest}, ${megabytes(image.bytes)}`);
+  // An image that was made here has a digest too, but no registry knows it.
+  const digest = origin === "pulled" && image.digest !== "" ? `, digest ${image.digest}` : "";
+  log.say(`The ${what} is ${where}: id ${image.id.slice(0, 12)}${digest}`);
   const bash = plan.entrypoint !== undefined || (await tryShell("/bin/bash", image, podman, labels)).works;
   if (!bash) {
     const sh = await tryShell("/bin/sh", image, podman, labels);
@@ -293,8 +307,4 @@ async function archiveUserImage(
   throwIfStopped(context.stop);
   log.say(`The image is archived as ${archive}`);
   return archive;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

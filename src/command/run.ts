@@ -16,11 +16,16 @@ import {
 import { containerWrapper, generatedScriptOf } from "../mechanism/podman/wrapper.ts";
 import { openPodman } from "../podman/open.ts";
 import { selinuxLabels } from "../podman/selinux.ts";
+import { removeContainers } from "../podman/containers.ts";
+import { endJobProcesses } from "../process/job-processes.ts";
 import { takePipes } from "../process/pipes.ts";
 import { makeDirectory } from "../workspace/directories.ts";
 import { isOwnFile, remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
+import type { Workspace } from "../workspace/layout.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
-import { directoryRules, jobDirectories, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import { jobMarks } from "./job-marks.ts";
+import { directoryRules, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import { noteSession } from "./sessions.ts";
 import { type Prepared, readPrepared } from "./prepared.ts";
 import { type ExitCodeSink, requireJob, requireScript } from "./runner-files.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
@@ -54,6 +59,8 @@ async function runStage(context: StageContext, stageName: string): Promise<Outco
   makeDirectory(workspace.base, workspace.scriptsDir, rules);
   makeDirectory(workspace.base, pipesDirectory(workspace), rules);
   throwIfStopped(context.stop);
+  if (existsSync(runningFile(workspace))) await endEarlierStage(context, state, job);
+  writeNew(runningFile(workspace), "", 0o600);
 
   const image = imageOfStage(planImages(job, config, undefined), stage);
   const script = `${workspace.scriptsDir}/${stage.fileName}.bash`;
@@ -63,10 +70,29 @@ async function runStage(context: StageContext, stageName: string): Promise<Outco
     pipes: await takePipes(pipesDirectory(workspace)),
     stop: context.stop,
     killTimeoutSeconds: config.general.kill_timeout,
+    onStarted: (pid) => noteSession(workspace, pid),
   };
-  return image
+  const outcome = image
     ? await runInContainer({ context, state, job, stage, image, content, tools })
     : await runOnHost({ context, state, job, content, tools });
+  remove(runningFile(workspace));
+  return outcome;
+}
+
+/** Is there while a stage runs. Found at the beginning of one, it tells that the driver of the one before was killed. */
+function runningFile(workspace: Workspace): string {
+  return `${workspace.privateDir}/running`;
+}
+
+/** What a killed driver left running would run on beside this stage, which may be the after_script. */
+async function endEarlierStage(context: StageContext, state: JobState, job: Job): Promise<void> {
+  const { workspace, config } = state;
+  const prepared = readPrepared(workspace);
+  if (prepared?.userImage || prepared?.runnerImage) {
+    const podman = openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory);
+    await removeContainers(podman, state.jobKey, config.general.podman.disable_container_removal);
+  }
+  await endJobProcesses(jobMarks(context, state, job), 1);
 }
 
 interface HostRun {
@@ -87,7 +113,7 @@ function runOnHost({ context, state, job, content, tools }: HostRun): Promise<Ou
       environment: beginning,
       workingDirectory: state.workspace.base,
     },
-    { uid: account.uid, directories: jobDirectories(state.workspace), token: job.token },
+    jobMarks(context, state, job),
     tools,
   );
 }
@@ -96,6 +122,12 @@ function runOnHost({ context, state, job, content, tools }: HostRun): Promise<Ou
 function withoutNewPrivs(state: JobState, argv: [string, ...string[]]): [string, ...string[]] {
   return state.identity?.noNewPrivs === true ? ["setpriv", "--no-new-privs", "--", ...argv] : argv;
 }
+
+/**
+ * The runner's helper unpacks artifacts and caches as root of the container and gives the files to the users that the archive names,
+ * where it can. Outside those are subordinate ids, whose files no later stage on the host could remove.
+ */
+const withoutChown = ["--cap-drop=CHOWN"];
 
 interface ContainerRun extends HostRun {
   readonly stage: Stage;
@@ -121,7 +153,7 @@ async function runInContainer({ context, state, job, stage, image, content, tool
     user: image.user,
     asContainerRoot: prepared.image.user !== "" && !choosesUser(image.options),
     platform: image.platform,
-    options: image.options,
+    options: image.role === "runner" ? [...withoutChown, ...image.options] : image.options,
     volumes: image.role === "user" ? userVolumes(context, state).map(({ volume }) => volume) : [],
     image: prepared.image.archive === undefined ? { id: prepared.image.id } : { archive: prepared.image.archive },
     script: tools.script,
@@ -180,7 +212,7 @@ function report(outcome: Outcome, stageName: string, exitCode: ExitCodeSink): vo
     case "stopped":
       throw new JacamarError(
         "interrupted",
-        `GitLab Runner ended the stage ${stageName}; its processes have been ended`,
+        "The script was stopped by GitLab Runner (cancelled or timed out), and its processes have been ended",
       );
     case "unwritten":
       throw new JacamarError(

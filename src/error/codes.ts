@@ -44,6 +44,10 @@ export const errorCodes = {
   shell_failed: { blame: "site", means: "Bash could not be started." },
   script_failed: { blame: "job", means: "The script ended with a code other than zero." },
   script_lost: { blame: "site", means: "The script ended without leaving its exit status." },
+  variable_invalid: {
+    blame: "job",
+    means: "A CI variable that the runner sets was overridden with a value that cannot be used.",
+  },
   image_missing: { blame: "job", means: "The runner accepts container jobs only, and the job names no image." },
   image_name_invalid: { blame: "job", means: "The image name is not one." },
   image_refused: { blame: "job", means: "The administrator's image_allowlist does not allow the image." },

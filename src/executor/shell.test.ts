@@ -54,7 +54,13 @@ describe("runBash()", () => {
     writeNew(script, text.replaceAll("AT", at), 0o700);
     const argv = bashScript(options.shell ?? "/bin/bash", "none", script);
     const marks = { uid: process.getuid?.() ?? 0, directories: [at], token: "" };
-    const tools = { script, pipes, stop: options.stop ?? never, killTimeoutSeconds: options.killTimeoutSeconds ?? 5 };
+    const tools = {
+      script,
+      pipes,
+      onStarted: () => undefined,
+      stop: options.stop ?? never,
+      killTimeoutSeconds: options.killTimeoutSeconds ?? 5,
+    };
     return { at, outcome: runBash({ argv, environment, workingDirectory: at }, marks, tools) };
   }
 
@@ -111,6 +117,7 @@ async function standIn(parts: Readonly<Record<string, string>>) {
       script,
       pipes,
       stop,
+      onStarted: () => undefined,
       killTimeoutSeconds: more.killTimeoutSeconds ?? 1,
       podman,
       key,
@@ -242,6 +249,7 @@ describe("runContainer()", () => {
       script,
       pipes,
       stop: never,
+      onStarted: () => undefined,
       killTimeoutSeconds: 1,
       podman,
       key,

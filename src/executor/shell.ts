@@ -21,6 +21,8 @@ export interface RunTools {
   readonly stop: AbortSignal;
   /** Longest wait between SIGTERM and SIGKILL. */
   readonly killTimeoutSeconds: number;
+  /** Called with the number of what was started, which leads a session of its own. */
+  readonly onStarted: (pid: number) => void;
 }
 
 const jobLog: Sinks = {
@@ -47,6 +49,7 @@ export async function runBash(command: Command, marks: Omit<JobMarks, "sessions"
       },
     );
   }
+  tools.onStarted(shell.pid);
   const session = { ...marks, sessions: [shell.pid] };
   let ending: Promise<void> | undefined;
   const endingFailed = Promise.withResolvers<never>();
@@ -107,6 +110,7 @@ export async function runContainer(args: readonly string[], tools: ContainerTool
       jobLog.stderr(chunk);
     },
   });
+  tools.onStarted(client.pid);
   let over = false;
   let ending: Promise<unknown> | undefined;
   const endingFailed = Promise.withResolvers<never>();
@@ -143,12 +147,17 @@ async function endContainer(clientPid: number, isOver: () => boolean, tools: Con
   let told = false;
   let waitMilliseconds = 20;
   while (!isOver() && performance.now() < deadline) {
-    told ||= await terminateInside(tools.podman, tools.name);
+    const secondsLeft = Math.max(1, (deadline - performance.now()) / 1000);
+    told ||= await terminateInside(tools.podman, tools.name, Math.min(10, secondsLeft));
     await pause(waitMilliseconds);
     waitMilliseconds = Math.min(waitMilliseconds * 2, 250);
   }
   try {
     if (!isOver()) await removeContainers(tools.podman, tools.key, tools.keepEnded);
+  } catch (error) {
+    // It could not be found by its label; it may still be ended by its name.
+    await tools.podman.ask(["kill", tools.name], { timeoutSeconds: 10 });
+    throw error;
   } finally {
     killGroup(clientPid, "SIGKILL");
   }

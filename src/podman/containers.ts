@@ -66,7 +66,7 @@ export async function removeContainers(podman: PodmanClient, key: JobKey, keepEn
  * it arrived: the container may be gone, not yet there, or without a shell. Whoever calls this waits for the container's
  * end, and removes it if that does not come.
  */
-export async function terminateInside(podman: PodmanClient, name: string): Promise<boolean> {
-  const answer = await podman.ask(["exec", "--user=0", name, "/bin/sh", "-c", "kill -TERM -1"], { timeoutSeconds: 10 });
+export async function terminateInside(podman: PodmanClient, name: string, timeoutSeconds: number): Promise<boolean> {
+  const answer = await podman.ask(["exec", "--user=0", name, "/bin/sh", "-c", "kill -TERM -1"], { timeoutSeconds });
   return succeeded(answer.ending);
 }

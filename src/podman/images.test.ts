@@ -64,7 +64,7 @@ function standIn(parts: Readonly<Record<string, string>>) {
 const description = JSON.stringify([{ Id: id, Digest: "sha256:d", Size: 5, Config: { User: "app" }, More: 1 }]);
 const inspect = `[ -e AT/there ] && echo '${description}' && exit 0; echo 'Error: inspecting object: app: image not known' >&2; exit 125`;
 const pull = "touch AT/there; echo 'Trying to pull…' >&2; echo noise";
-const image = { id, digest: "sha256:d", bytes: 5, user: "app" };
+const image = { id, digest: "sha256:d", user: "app" };
 
 describe("provideImage()", () => {
   test("pulls with the job's credentials, and passes on Podman's progress", async () => {
@@ -127,7 +127,7 @@ describe("provideImage()", () => {
   });
 
   test("does not take what it cannot understand for an image", async () => {
-    for (const answer of ["[]", "null", "x", `[{"Id":"../x"}]`, `[{"Id":"${id}","Size":"x"}]`]) {
+    for (const answer of ["[]", "null", "x", `[{"Id":"../x"}]`, `[{"Id":"${id}","Digest":5}]`]) {
       const { provide } = standIn({ image: `echo '${answer}'`, pull });
       await assert.rejects(provide(), { code: "podman_failed", message: /cannot be understood/ }, answer);
     }
@@ -144,7 +144,7 @@ describe("provideImage()", () => {
 });
 
 describe("tryShell()", () => {
-  const stored = { id, digest: "", bytes: 0, user: "" };
+  const stored = { id, digest: "", user: "" };
 
   test("runs one container, under the job's labels and without network, and reads its exit code", async () => {
     for (const [code, works] of [

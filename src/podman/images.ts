@@ -9,9 +9,8 @@ import { lastLine, type PodmanClient, succeeded } from "./client.ts";
 /** An image that is in the user's store. */
 export interface StoredImage {
   readonly id: string;
-  /** Digest under which the registry has it; empty for an image that was made here. */
+  /** Digest under which a registry has it, or would have it; may be empty. */
   readonly digest: string;
-  readonly bytes: number;
   /** The user that the image names for its containers; empty for root. */
   readonly user: string;
 }
@@ -111,7 +110,7 @@ export function pullFailure(name: string, said: string): JacamarError {
   ) {
     return new JacamarError(
       "image_not_found",
-      `Cannot pull the image "${name}": the registry refused the job's credentials, or does not know the image: ${reason}`,
+      `Cannot pull the image "${name}": the registry refused the job's credentials, or does not know the image`,
       {
         hint: "Check the image's name. For a private image of another project set DOCKER_AUTH_CONFIG, or allow this project in that project's job token settings.",
       },
@@ -122,13 +121,14 @@ export function pullFailure(name: string, said: string): JacamarError {
       words,
     )
   ) {
-    return new JacamarError(
-      "image_not_found",
-      `Cannot pull the image "${name}": the registry does not have it: ${reason}`,
-      {
-        hint: "Check the image's name and tag.",
-      },
-    );
+    return new JacamarError("image_not_found", `Cannot pull the image "${name}": the registry does not have it`, {
+      hint: "Check the image's name and tag.",
+    });
+  }
+  if (name.startsWith("localhost/")) {
+    return new JacamarError("image_not_found", `The image "${name}" is not on this machine, and no registry has it`, {
+      hint: "Names that begin with localhost/ are images that were made here, by the account that runs the job.",
+    });
   }
   if (/no space left on device|disk quota exceeded/i.test(words)) {
     return new JacamarError("disk_full", `Cannot pull the image "${name}": ${reason}`, {
@@ -145,7 +145,6 @@ const inspectSchema = v.pipe(
     v.object({
       Id: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
       Digest: v.optional(v.string(), ""),
-      Size: v.optional(v.number(), 0),
       User: v.optional(v.string(), ""),
       Config: v.optional(v.nullable(v.object({ User: v.optional(v.string(), "") }))),
     }),
@@ -170,7 +169,7 @@ async function findImage(name: string, podman: PodmanClient): Promise<StoredImag
   const image = parsed.success ? parsed.output[0] : undefined;
   if (!image)
     throw new JacamarError("podman_failed", `Podman's description of the image "${name}" cannot be understood`);
-  return { id: image.Id, digest: image.Digest, bytes: image.Size, user: image.Config?.User ?? image.User };
+  return { id: image.Id, digest: image.Digest, user: image.Config?.User ?? image.User };
 }
 
 /**

@@ -98,10 +98,25 @@ function readEntry(pid: number, marks: JobMarks): ProcessEntry | undefined {
     if (owner !== marks.uid && !(owner === 0 && realUser(pid) === marks.uid)) return undefined;
     const session = sessionOf(pid);
     if (session === undefined) return undefined;
+    if (isPodmanPause(pid)) return undefined;
     return { pid, session, marked: isMarked(pid, marks) };
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Podman keeps one process for all containers of a user, and whichever job first called it has started it: it holds the user
+ * namespace that the others join, so it is no job's.
+ */
+function isPodmanPause(pid: number): boolean {
+  const [program = "", option] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  return program === "podman pause" || (/(?:^|\/)catatonit$/.test(program) && option === "-P");
+}
+
+/** When a process started, in the system's own unit; undefined when it is gone. Tells it from a later one of the same number. */
+export function startTimeOf(pid: number): string | undefined {
+  return statFields(pid)?.[19];
 }
 
 function isMarked(pid: number, marks: JobMarks): boolean {

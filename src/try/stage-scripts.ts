@@ -136,7 +136,7 @@ export function restoreCache(context: ScriptContext, caches: readonly CachePlan[
     body.whenInstalled(["tar", "gzip"], "Extracting cache", () => {
       for (const { key, file } of cache.keys) {
         body.notice(`Checking cache for ${key}...`);
-        body.line(`if [ -f ${shellEscape(file)} ] && tar -x -z -f ${shellEscape(file)} ; then`);
+        body.line(`if [ -f ${shellEscape(file)} ] && tar -x -o -z -f ${shellEscape(file)} ; then`);
         body.notice("Successfully extracted cache");
         body.line("else");
         body.warning("Failed to extract cache");
@@ -183,7 +183,7 @@ export function downloadArtifacts(context: ScriptContext, downloads: readonly Do
   body.whenInstalled(["tar", "gzip", "base64"], "Artifacts downloading", () => {
     for (const download of downloads) {
       body.notice(`Downloading artifacts for ${download.job} (${download.id})...`);
-      body.payload(download.base64, "tar -x -z -f -");
+      body.payload(download.base64, "tar -x -o -z -f -");
     }
   });
   return framed(body, context);

@@ -56,7 +56,7 @@ describe("layOut()", () => {
   for (const text of ["", "..", "a/b", "a b", "a.b", "x".repeat(65), "a\n", "$(id)", "a:b", "ü"]) {
     test(`refuses ${JSON.stringify(text.slice(0, 20))} as the runner's token`, () => {
       assert.throws(() => layOut({ ...input, runnerShortToken: { name: "CI_RUNNER_SHORT_TOKEN", text } }), {
-        code: "runner_contract",
+        code: "variable_invalid",
         message: /CI_RUNNER_SHORT_TOKEN/,
         hint: /Remove CI_RUNNER_SHORT_TOKEN/,
       });
@@ -66,7 +66,7 @@ describe("layOut()", () => {
   for (const text of ["", "-1", "1.5", "0x1", "1/../..", "1\n", " 1", "1234567890", "٣"]) {
     test(`refuses ${JSON.stringify(text)} as the job's slot`, () => {
       const hostile = { ...input, concurrentId: { name: "CI_CONCURRENT_ID", text } };
-      assert.throws(() => layOut(hostile), { code: "runner_contract", message: /CI_CONCURRENT_ID/ });
+      assert.throws(() => layOut(hostile), { code: "variable_invalid", message: /CI_CONCURRENT_ID/ });
     });
   }
 

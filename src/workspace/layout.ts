@@ -123,7 +123,7 @@ function plainName(wish: Wish | undefined, name: string, allowed: RegExp): strin
   }
   if (!allowed.test(wish.text)) {
     throw new JacamarError(
-      "runner_contract",
+      "variable_invalid",
       `The variable ${name} holds ${JSON.stringify(wish.text.slice(0, 100))}, which the runner never gives it`,
       {
         hint: `Remove ${name} from the variables of the job: the runner sets it.`,

@@ -133,7 +133,7 @@ describe("runArguments()", () => {
 
   test("starts from an archive without a word on pulling", () => {
     assert.deepEqual(difference({ image: { archive: "oci-archive:/data/x" } }), {
-      added: ["oci-archive:/data/x"],
+      added: ["--quiet", "oci-archive:/data/x"],
       gone: ["--pull=never", id],
     });
   });

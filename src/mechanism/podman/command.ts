@@ -62,6 +62,8 @@ export function runArguments(spec: ContainerSpec): string[] {
     ...(spec.platform === "" ? [] : [`--platform=${spec.platform}`]),
     // What prepare has pulled is what runs; no later stage asks a registry.
     ...("id" in spec.image ? ["--pull=never"] : []),
+    // Each start from an archive would tell the log how it is read.
+    ...("archive" in spec.image ? ["--quiet"] : []),
     ...spec.options,
     ...spec.volumes.flatMap((volume) => ["--volume", volumeArgument(volume)]),
     "id" in spec.image ? spec.image.id : spec.image.archive,

@@ -176,7 +176,7 @@ function refused(name: ImageName, patterns: readonly string[]): JacamarError {
     "image_refused",
     `The image "${name.written}"${same} is not among those that this runner allows`,
     {
-      hint: `Allowed are images that match: ${patterns.join("  ")}`,
+      hint: patterns.length === 0 ? "It allows none." : `Allowed are images that match: ${patterns.join("  ")}`,
     },
   );
 }

@@ -9,7 +9,9 @@
 export const containerWrapper = `#!/bin/sh
 # Runs the script that GitLab Runner generated for this stage, and leaves its exit status for the driver.
 JACAMAR_CI=true
-export JACAMAR_CI
+# There may be a terminal, but nobody at it: Git must fail, not ask for a password.
+GIT_TERMINAL_PROMPT=\${GIT_TERMINAL_PROMPT-0}
+export JACAMAR_CI GIT_TERMINAL_PROMPT
 if command -v bash >/dev/null 2>&1; then
   bash "$0.generated"
   status=$?
