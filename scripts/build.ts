@@ -19,6 +19,8 @@ const outdir = values.outdir ?? join(checkout, "dist");
  */
 const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-try.cjs": "src/try/try.ts",
+  "jacamar-config.cjs": "src/command/config.ts",
+  "jacamar-decide.cjs": "src/command/authorised-config.ts",
   "jacamar-patterns.cjs": "src/config/patterns.ts",
   "jacamar-place.cjs": "src/config/place.ts",
 };
@@ -37,7 +39,7 @@ const lazyFiles: Plugin = {
 
 const entries: Readonly<Record<string, string>> = values.entry
   ? { "jacamar.cjs": values.entry }
-  : { "jacamar.cjs": "src/main.ts", ...lazyModules };
+  : { "jacamar.cjs": "src/main.ts", "jacamar-auth.cjs": "src/main-auth.ts", ...lazyModules };
 const bundles = await Promise.all(
   Object.entries(entries).map(([file, source]) => bundleOf(isAbsolute(source) ? source : join(checkout, source), file)),
 );
@@ -66,7 +68,9 @@ async function bundleOf(entry: string, file: string) {
 mkdirSync(outdir, { recursive: true });
 for (const { outputFiles } of bundles) for (const file of outputFiles) replace(file.path, file.contents);
 replace(join(outdir, "meta.json"), JSON.stringify(bundles.map(({ metafile }) => metafile)));
-replace(join(outdir, "jacamar"), launcher(), 0o755);
+replace(join(outdir, "jacamar"), launcher("jacamar.cjs", ["node"]), 0o755);
+// `node-auth` is a Node.js that a service account alone may run, with the capabilities to become another user.
+replace(join(outdir, "jacamar-auth"), launcher("jacamar-auth.cjs", ["node-auth", "node"]), 0o755);
 
 for (const file of bundles.flatMap(({ outputFiles }) => outputFiles)) {
   console.log(`${basename(file.path)}: ${Math.round(file.contents.length / 1024)} kB`);
@@ -80,9 +84,10 @@ function replace(path: string, contents: string | Uint8Array, mode = 0o644): voi
 }
 
 /** The shell script that finds Node.js and starts the bundle with it. `sh` alone is started: this happens on each call. */
-function launcher(): string {
+function launcher(bundle: string, nodes: readonly string[]): string {
+  const beside = nodes.map((name) => `if [ -x "$here/${name}" ]; then\n  node=$here/${name}\nel`).join("");
   return `#!/bin/sh
-# Starts jacamar.cjs with the Node.js beside it, else that of the checkout, else one on PATH that is new enough.
+# Starts ${bundle} with the Node.js beside it, else that of the checkout, else one on PATH that is new enough.
 
 # They would run code of others in this program, or change how it behaves. Certificates (NODE_EXTRA_CA_CERTS,
 # SSL_CERT_FILE) and proxies are the site's to set.
@@ -98,9 +103,7 @@ while [ -h "$self" ]; do
 done
 here=\${self%/*}
 
-if [ -x "$here/node" ]; then
-  node=$here/node
-elif [ -x "$here/../node_modules/node/bin/node" ]; then
+${beside}if [ -x "$here/../node_modules/node/bin/node" ]; then
   node=$here/../node_modules/node/bin/node
 else
   node=$(command -v node) && major=$("$node" --version) && major=\${major#v} && [ "\${major%%.*}" -ge 26 ] || {
@@ -108,6 +111,6 @@ else
     exit "\${SYSTEM_FAILURE_EXIT_CODE:-1}"
   }
 fi
-exec "$node" --disable-warning=ExperimentalWarning "$here/jacamar.cjs" "$@"
+exec "$node" --disable-warning=ExperimentalWarning "$here/${bundle}" "$@"
 `;
 }

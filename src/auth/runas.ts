@@ -177,12 +177,11 @@ async function runIn(
   const copy = `${directory}/script`;
   // Closed before the start: the kernel runs no file that is open for writing (ETXTBSY).
   writeNew(copy, bytes);
-  const [program = copy, ...args] = [...interpreter(bytes), copy];
   const mark = randomBytes(16).toString("hex");
   try {
     return await capture(
       {
-        argv: [program, ...args],
+        argv: commandLine(bytes, copy),
         environment: { ...environment, RUNAS_RUN: mark },
         workingDirectory: "/",
       },
@@ -210,15 +209,15 @@ function writeNew(file: string, bytes: Buffer): void {
 }
 
 /**
- * The program of a `#!` line and its one argument, as execve(2) reads them; nothing for a program of its own. Starting the
- * interpreter ourselves lets scripts run from a file system that is mounted `noexec`.
+ * How the copy is run: with the program of its `#!` line and that one's argument, as execve(2) reads them, or by itself.
+ * Starting the interpreter ourselves lets scripts run from a file system that is mounted `noexec`.
  */
-function interpreter(bytes: Buffer): string[] {
+function commandLine(bytes: Buffer, copy: string): [program: string, ...args: string[]] {
   const line = /^#![ \t]*(\/[^\s\0]*)(?:[ \t]+([^\n\0]*))?\n/.exec(bytes.subarray(0, 256).toString("latin1"));
   const program = line?.[1];
-  if (program === undefined) return [];
+  if (program === undefined) return [copy];
   const argument = line?.[2]?.trim() ?? "";
-  return argument === "" ? [program] : [program, argument];
+  return argument === "" ? [program, copy] : [program, argument, copy];
 }
 
 /** Kills every process that was started with this in its environment: what a script left behind. */

@@ -1,13 +1,14 @@
 import { realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { currentAccount } from "../account/account.ts";
-import { groupsOf, lookUpAccount } from "../account/lookup.ts";
 import { readUidMin } from "../account/login-definitions.ts";
+import { groupsOf, lookUpAccount } from "../account/lookup.ts";
 import { authorize, type Decision } from "../auth/authorize.ts";
 import { keyCacheDirectory } from "../auth/key-cache.ts";
 import { keyServer } from "../auth/key-server.ts";
 import { keySource } from "../auth/keys.ts";
-import { runAsScript } from "../auth/runas.ts";
+import { type Reason, refusals } from "../auth/reasons.ts";
+import { type RunAs, runAsScript } from "../auth/runas.ts";
 import { idTokenHint } from "../auth/token-hint.ts";
 import { type Claims, verifyToken } from "../auth/token.ts";
 import { loadConfiguration } from "../config/load.ts";
@@ -50,13 +51,40 @@ export async function runAuthorisedConfig(
   const claims = await verifiedClaims(question, telling);
   const decision = await decide(question, claims, stop);
   if (decision.userMessage !== undefined) new JobLog(2).say(decision.userMessage);
-  if (!decision.allowed) throw await telling.refuse(decision.reasons.map(reasonText), claims);
+  if (decision.scriptLog !== "") telling.note([`RunAs wrote: ${decision.scriptLog}`]);
+  if (!decision.allowed) throw await telling.refuse(decision, claims);
 
   const { account, dataDir } = decision;
   const workspace = workspaceOf({ config, job, variables, account, dataDir });
   if (auth.root_dir_creation) makeBase(workspace.base, account);
   await telling.allow(decision.reasons.map(reasonText), claims, account.name);
   answerRunner(config, job, workspace, identityOf(auth, account));
+}
+
+/** Puts the question to the rules, with the system's own name service and the site's script to ask. */
+function decide({ auth, job, variables }: Question, claims: Claims, stop: AbortSignal): Promise<Decision> {
+  const euid = process.geteuid?.() ?? 0;
+  return authorize({
+    claims,
+    job,
+    auth,
+    wish: (name) => variables.get(name),
+    accounts: { account: lookUpAccount, groups: groupsOf },
+    runAs: runAsOf(auth, euid, stop),
+    uidMin: readUidMin(),
+    euid,
+  });
+}
+
+function runAsOf({ runas }: AuthConfig, euid: number, stop: AbortSignal): RunAs | undefined {
+  const script = runas?.validation_script;
+  return runas && script !== undefined
+    ? runAsScript({ ...runas, validation_script: script }, { euid, stop })
+    : undefined;
+}
+
+function reasonText({ rule, verdict, detail }: Reason): string {
+  return `${rule}: ${verdict}: ${detail}`;
 }
 
 /** `[auth]`, without which nobody is authorised. Throws `config_invalid`. */
@@ -126,7 +154,7 @@ async function verifiedClaims(
       telling.note(verdict.notes);
       return verdict.claims;
     case "missing": {
-      await telling.refuse([`The variable ${variable} is not set: the job has no ID token.`], undefined);
+      await telling.refuseToken(`id_token_missing: the variable ${variable} is not set`);
       throw new JacamarError(
         "id_token_missing",
         "The job has no ID token, so it is not known on whose behalf it runs",
@@ -137,7 +165,7 @@ async function verifiedClaims(
     }
     case "refused":
       telling.note(verdict.notes);
-      throw await telling.refuse([`${verdict.code}: ${verdict.reason}`], undefined);
+      throw await telling.refuseToken(`${verdict.code}: ${verdict.reason}`);
   }
 }
 
@@ -197,11 +225,25 @@ class Telling {
     await this.#write("allowed", "The job may run", reasons, claims, account);
   }
 
-  /** Logs a refusal and returns the error that tells the user. */
-  async refuse(reasons: readonly string[], claims: Claims | undefined): Promise<JacamarError> {
+  /** Logs that the token did not tell who it is, and returns the error that tells the user. */
+  refuseToken(reason: string): Promise<JacamarError> {
+    return this.#refuse("job_refused", [reason], undefined);
+  }
+
+  /** Logs the refusal and returns the error that tells the user. */
+  refuse(decision: Extract<Decision, { allowed: false }>, claims: Claims): Promise<JacamarError> {
+    const isJobs = refusals[decision.code].blame === "job";
+    return this.#refuse(isJobs ? "job_refused" : "authorization_failed", decision.reasons.map(reasonText), claims);
+  }
+
+  async #refuse(
+    code: "job_refused" | "authorization_failed",
+    reasons: readonly string[],
+    claims: Claims | undefined,
+  ): Promise<JacamarError> {
     await this.#write("refused", "The job may not run", reasons, claims, undefined);
     const detail = this.#unobfuscated ? `: ${reasons.at(-1) ?? "no reason"}` : "";
-    return new JacamarError("job_refused", `This job may not run here (id ${this.#id})${detail}`, {
+    return new JacamarError(code, `This job may not run here (id ${this.#id})${detail}`, {
       hint: "The administrators find the reason in their log under this id.",
     });
   }

@@ -32,6 +32,10 @@ export const errorCodes = {
     blame: "job",
     means: "This job may not run here: the system log has the reasons under the id that the job log shows.",
   },
+  authorization_failed: {
+    blame: "site",
+    means: "Whether the job may run could not be decided: the system log has the reasons.",
+  },
   keys_unavailable: {
     blame: "site",
     means: "The keys by which GitLab's tokens are verified cannot be had.",

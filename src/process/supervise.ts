@@ -35,7 +35,8 @@ export function supervise(
         child.stdin.destroy();
         resolve(signal === null ? { exitCode: exitCode ?? 0 } : { signal });
       };
-      const timer = setTimeout(finish, lingerMilliseconds);
+      // It may have been at its end before the child was.
+      const timer = setTimeout(finish, child.stderr.closed ? 0 : lingerMilliseconds);
       child.stderr.once("close", finish);
     });
   });

@@ -5,6 +5,10 @@ import { asUser, type Ended, type Running, startAsUser, type User } from "./mach
 /** A CI job as a test wants it; all that is left out is what most jobs have. */
 export interface JobOptions {
   readonly user: User;
+  /** The account that GitLab Runner has; without it `user`. */
+  readonly runner?: User;
+  /** What stands before the name of a stage; without it `--no-auth`. */
+  readonly before?: readonly string[];
   /** The launcher of the staged bundle. */
   readonly jacamar: string;
   /** Text of jacamar.toml. */
@@ -160,7 +164,14 @@ export class TestJob {
       id: this.id,
       token: this.token,
       allow_git_fetch: true,
-      job_info: { name: "test", stage: "test", pipeline_id: 900, project_id: 17, project_name: "demo" },
+      job_info: {
+        name: "test",
+        stage: "test",
+        pipeline_id: 900,
+        project_id: 17,
+        project_name: "demo",
+        project_full_path: "group/demo",
+      },
       git_info: {
         repo_url: this.#options.repository ?? "https://gitlab-ci-token:secret@gitlab.example.com/group/demo.git",
         ref: "main",
@@ -193,8 +204,16 @@ export class TestJob {
     return path;
   }
 
+  get #runner(): User {
+    return this.#options.runner ?? this.#options.user;
+  }
+
+  #argv(args: readonly string[]): string[] {
+    return [this.#options.jacamar, ...(this.#options.before ?? ["--no-auth"]), ...args];
+  }
+
   #call(args: readonly string[], timeoutSeconds = 120): Promise<Ended> {
-    return asUser(this.#options.user, [this.#options.jacamar, "--no-auth", ...args], {
+    return asUser(this.#runner, this.#argv(args), {
       env: this.environment,
       cwd: this.directory,
       timeoutSeconds,
@@ -202,7 +221,7 @@ export class TestJob {
   }
 
   #start(args: readonly string[]): Running {
-    return startAsUser(this.#options.user, [this.#options.jacamar, "--no-auth", ...args], {
+    return startAsUser(this.#runner, this.#argv(args), {
       env: this.environment,
       cwd: this.directory,
     });
@@ -215,7 +234,7 @@ export class TestJob {
   }
 
   #give(path: string): void {
-    if (process.getuid?.() === 0) chownSync(path, this.#options.user.uid, this.#options.user.gid);
+    if (process.getuid?.() === 0) chownSync(path, this.#runner.uid, this.#runner.gid);
   }
 }
 
