@@ -3,8 +3,10 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { startGitlab, type TestGitlab } from "../test/harness/gitlab.ts";
 import { generatedScript, TestJob } from "../test/harness/job.ts";
-import { asUser, checkout, loginEnvironment, type Running, testUser } from "../test/harness/machine.ts";
+import { asUser, checkout, loginEnvironment, type Running, testUser, type User } from "../test/harness/machine.ts";
+import { makeServiceAccount } from "../test/harness/service-account.ts";
 import { stageBundle } from "../test/harness/stage.ts";
 import { median, quantile } from "./statistics.ts";
 
@@ -43,6 +45,7 @@ try {
   await measureWholeJobs();
   await measureMemory();
   await measureLatency();
+  await measureAuthorisation();
 } finally {
   stage.remove();
   rmSync(dataDir, { recursive: true, force: true });
@@ -244,6 +247,74 @@ async function measureLatency(): Promise<void> {
       late < 50,
     );
   }
+}
+
+async function measureAuthorisation(): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    row("(f), (g) authorisation", "not measured: becoming another user takes root", "", undefined);
+    return;
+  }
+  const gitlab = await startGitlab();
+  const service = makeServiceAccount(stage);
+  try {
+    const root = { name: "root", uid: 0, gid: 0, home: "/root" };
+    const plain = newJob();
+    const setuid = authorisedJob(gitlab, root, "setuid");
+    const sudo = authorisedJob(gitlab, service.user, "sudo");
+    const jobs = [plain, setuid, sudo];
+    for (const job of jobs) await begin(job);
+    const configs = jobs.map((): number[] => []);
+    const runs = jobs.map((): number[] => []);
+    for (let round = 0; round < rounds; round += 1) {
+      for (const [index, job] of jobs.entries()) {
+        const config = await job.config();
+        must(config);
+        configs[index]?.push(config.durationMilliseconds);
+        const run = await job.run("build_script", "true");
+        must(run);
+        runs[index]?.push(run.durationMilliseconds);
+      }
+    }
+    for (const job of jobs) await end(job);
+    const more = (times: readonly (readonly number[])[], index: number) =>
+      median(times[index] ?? []) - median(times[0] ?? []);
+    const config = more(configs, 1);
+    row(
+      "(f) `config` with a cached key",
+      `${ms(config)} more than without authorisation`,
+      "at most 30 ms more",
+      config <= 30,
+    );
+    const direct = more(runs, 1);
+    row(
+      "(g) `run` by setuid as root",
+      `${ms(direct)} more than without authorisation`,
+      "at most 5 ms more",
+      direct <= 5,
+    );
+    row("(g) `run` by sudo", `${ms(more(runs, 2))} more than without authorisation`, "", undefined);
+  } finally {
+    service.remove();
+    await gitlab.stop();
+  }
+}
+
+function authorisedJob(gitlab: TestGitlab, runner: User, downscope: "setuid" | "sudo"): TestJob {
+  const id = Math.floor(Math.random() * 1e9) + 1;
+  const text = configuration().replace(
+    "[general.podman]",
+    `gitlab_server = "${gitlab.url}"\njwt_env_variable = "SITE_ID_TOKEN"\n[general.podman]`,
+  );
+  return new TestJob({
+    user,
+    runner,
+    before: [],
+    jacamar: join(stage.directory, "jacamar-auth"),
+    id,
+    slot: downscope === "setuid" ? 1 : 2,
+    configuration: `${text}[auth]\ndownscope = "${downscope}"\n[auth.logging]\nenabled = false\n`,
+    variables: { SITE_ID_TOKEN: gitlab.sign({ jobId: id, login: user.name }) },
+  });
 }
 
 function ms(milliseconds: number): string {

@@ -5,7 +5,7 @@ export function median(numbers: readonly number[]): number {
 
 /** The number below which that part (0 to 1) of the numbers lies, interpolated. */
 export function quantile(numbers: readonly number[], part: number): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
+  const sorted = numbers.toSorted((a, b) => a - b);
   const place = (sorted.length - 1) * part;
   const below = sorted[Math.floor(place)] ?? Number.NaN;
   const above = sorted[Math.ceil(place)] ?? Number.NaN;

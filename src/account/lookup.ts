@@ -20,7 +20,7 @@ export type AccountAnswer =
   | { readonly found: false; readonly why: "unknown" | "other_name"; readonly detail: string };
 
 /** The longest that the name service may take for one question, in seconds. */
-const timeoutSeconds = 10;
+const patienceSeconds = 10;
 /** The largest answer that is believed to be whole; `capture()` cuts at 16 MiB. A group's line names all its members. */
 const answerLimit = 8 * 1024 * 1024;
 /** Linux: the number that stands for "no change" in chown(2) and setreuid(2). */
@@ -35,16 +35,17 @@ const programs = ["/usr/bin/getent", "/bin/getent"];
  * `alice@realm`. Its number must lead back to the same name: a second name for a number is another person's account.
  *
  * @param name is refused as unknown when it could be an option, a number or more than one field.
- * Throws `account_unknown` when the name service does not answer within 10 s, or answers what is no entry.
+ * @param timeoutSeconds for each question.
+ * Throws `account_unknown` when the name service does not answer in time, or answers what is no entry.
  */
-export async function lookUpAccount(name: string): Promise<AccountAnswer> {
+export async function lookUpAccount(name: string, timeoutSeconds = patienceSeconds): Promise<AccountAnswer> {
   if (!isKey(name)) return { found: false, why: "unknown", detail: "the name cannot be one of the name service" };
-  const account = await passwordEntry(name);
+  const account = await passwordEntry(name, timeoutSeconds);
   if (account === undefined) return { found: false, why: "unknown", detail: "the name service does not know the name" };
   if (account.name !== name) {
     return { found: false, why: "other_name", detail: "the name service answers with another name" };
   }
-  const byNumber = await passwordEntry(String(account.uid));
+  const byNumber = await passwordEntry(String(account.uid), timeoutSeconds);
   if (byNumber?.name !== name) {
     return {
       found: false,
@@ -60,20 +61,23 @@ export async function lookUpAccount(name: string): Promise<AccountAnswer> {
  * (`getent initgroups`, so memberships that only LDAP's or SSSD's initgroups call knows count, too).
  * Throws `account_unknown` as {@link lookUpAccount}.
  */
-export async function groupsOf(account: Pick<Account, "name" | "gid">): Promise<readonly Group[]> {
+export async function groupsOf(
+  account: Pick<Account, "name" | "gid">,
+  timeoutSeconds = patienceSeconds,
+): Promise<readonly Group[]> {
   if (!isKey(account.name)) throw failed("initgroups", "the name cannot be one of the name service");
-  const { stdout } = await ask("initgroups", [account.name]);
+  const { stdout } = await ask("initgroups", [account.name], timeoutSeconds);
   // The name is padded with spaces, and is none: it cannot hold one.
   const match = /^(\S+)[ \t]*((?:[ \t]\d+)*)[ \t]*\n$/.exec(stdout);
   if (match?.[1] !== account.name) throw failed("initgroups", "the answer is not a list of groups");
   const others = (match[2] ?? "").split(/[ \t]+/).filter((text) => text !== "");
   const gids = [...new Set([account.gid, ...others.map((text) => toId(text, "initgroups"))])];
-  const names = await groupNames(gids);
+  const names = await groupNames(gids, timeoutSeconds);
   return gids.map((gid) => ({ gid, name: names.get(gid) }));
 }
 
-async function passwordEntry(key: string): Promise<SystemAccount | undefined> {
-  const { stdout, missing } = await ask("passwd", [key]);
+async function passwordEntry(key: string, timeoutSeconds: number): Promise<SystemAccount | undefined> {
+  const { stdout, missing } = await ask("passwd", [key], timeoutSeconds);
   if (missing) return undefined;
   const [line, rest] = stdout.split("\n");
   const fields = line?.split(":") ?? [];
@@ -94,8 +98,8 @@ async function passwordEntry(key: string): Promise<SystemAccount | undefined> {
 }
 
 /** One question for all; a name may hold spaces, but no colon. Numbers without a name are left out. */
-async function groupNames(gids: readonly number[]): Promise<ReadonlyMap<number, string>> {
-  const { stdout } = await ask("group", gids.map(String));
+async function groupNames(gids: readonly number[], timeoutSeconds: number): Promise<ReadonlyMap<number, string>> {
+  const { stdout } = await ask("group", gids.map(String), timeoutSeconds);
   const names = new Map<number, string>();
   for (const line of stdout.split("\n").slice(0, -1)) {
     const fields = line.split(":");
@@ -112,6 +116,7 @@ async function groupNames(gids: readonly number[]): Promise<ReadonlyMap<number, 
 async function ask(
   database: "passwd" | "group" | "initgroups",
   keys: readonly string[],
+  timeoutSeconds: number,
 ): Promise<{ stdout: string; missing: boolean }> {
   let answer: Captured;
   try {

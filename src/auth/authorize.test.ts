@@ -10,7 +10,7 @@ import { type AuthorizeInput, type Decision, decide, type VerifiedClaims } from 
 import type { AuthConfig } from "./lists.ts";
 import { refusals, type RefusalCode } from "./reasons.ts";
 import type { RunAsAnswer, RunAsQuestion } from "./runas.ts";
-import { hostileNames } from "./testing/hostile-names.ts";
+import { hostileNames } from "../account/testing/hostile-names.ts";
 
 const job = parseJob(
   '{"id": 302, "job_info": {"project_id": 20, "pipeline_id": 574}, "git_info": {"repo_url": "https://gitlab.example.org/g/p.git"}}',

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { isAccountName, isLogin } from "./name.ts";
-import { hostileNames } from "./testing/hostile-names.ts";
+import { hostileNames } from "../account/testing/hostile-names.ts";
 
 describe("isAccountName()", () => {
   test("takes the names that useradd, SSSD and POSIX know", () => {

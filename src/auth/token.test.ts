@@ -192,6 +192,8 @@ describe("verifyToken()", () => {
     ["a header that is not JSON", "token_malformed", `${encode("{")}.${payload}.${signature}`],
     ["a header that is a list", "token_malformed", `${encode("[]")}.${payload}.${signature}`],
     ["a header that is null", "token_malformed", `${encode("null")}.${payload}.${signature}`],
+    ["a good token of 200 kB", "token_malformed", rsa.sign(claims({ x: "x".repeat(150_000) }))],
+    ["a good token with a long header", "token_malformed", rsa.sign(claims(), { x: "x".repeat(4096) })],
     ["a deep header", "token_malformed", rsa.sign(claims(), "[".repeat(100_000))],
     [
       "a name twice in the header",

@@ -37,6 +37,6 @@ export class UserVariables {
         wishes.push({ name: key.slice(prefix.length), text });
       }
     }
-    return wishes.sort((a, b) => order.compare(a.name, b.name));
+    return wishes.toSorted((a, b) => order.compare(a.name, b.name));
   }
 }
