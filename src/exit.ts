@@ -4,18 +4,13 @@ import { JobLog } from "./log/job-log.ts";
 /**
  * Runs a program to its end. Every way out passes here: only this function prints a failure and picks an exit code.
  *
- * @param log where a failure is told: in the same stream as what the program said before, or it could stand before that.
  * @param stop tells whether the runner has ended the stage; undefined for a program that no runner calls.
  */
-export async function runProgram(
-  program: () => Promise<number>,
-  stop: AbortSignal | undefined,
-  log: JobLog,
-): Promise<never> {
+export async function runProgram(program: () => Promise<number>, stop: AbortSignal | undefined): Promise<never> {
   process.umask(0o077);
   // Node would end with 1, which the runner takes for a failing script.
   for (const event of ["uncaughtException", "unhandledRejection"] as const) {
-    process.on(event, (error: unknown) => void fail(error, stop, log).then((failure) => process.exit(failure)));
+    process.on(event, (error: unknown) => void fail(error, stop).then((failure) => process.exit(failure)));
   }
   let code: number;
   try {
@@ -23,14 +18,15 @@ export async function runProgram(
     // A stage that the runner has ended must not look as if it had worked (facts/gitlab-runner.md, trap 5).
     if (code === 0 && stop?.aborted === true) code = systemFailure();
   } catch (error) {
-    code = await fail(error, stop, log);
+    code = await fail(error, stop);
   }
   // All output has been written by then, and nothing that a job left behind may hold this process.
   process.exit(code);
 }
 
 /** Says what failed, and returns the exit code by which the runner knows whose fault it is. */
-async function fail(error: unknown, stop: AbortSignal | undefined, log: JobLog): Promise<number> {
+async function fail(error: unknown, stop: AbortSignal | undefined): Promise<number> {
+  const log = new JobLog(2);
   if (!(error instanceof JacamarError)) {
     const { newEntryId } = await import("./system-log/entry.ts");
     const { defaultLogging } = await import("./system-log/sink.ts");

@@ -22,7 +22,7 @@ Options:
   --version, --help`;
 
 const stop = listenForStop();
-void runProgram(main, stop, JobLog.ofStage(process.argv.slice(2)));
+void runProgram(main, stop);
 
 async function main(): Promise<number> {
   const call = parseCall(process.argv.slice(2));

@@ -28,10 +28,10 @@ Options:
 
 const argv = process.argv.slice(2);
 if (argv[0] === "try") {
-  void runProgram(() => runTry(argv.slice(1)), undefined, new JobLog(2));
+  void runProgram(() => runTry(argv.slice(1)), undefined);
 } else {
   const stop = listenForStop();
-  void runProgram(() => main(stop), stop, JobLog.ofStage(argv));
+  void runProgram(() => main(stop), stop);
 }
 
 async function main(stop: AbortSignal): Promise<number> {

@@ -79,23 +79,7 @@ describe("lookUpAccount()", () => {
   });
 });
 
-const probe = join(directory, "probe.ts");
-writeFileSync(
-  probe,
-  `import { capture } from "../process/capture.ts";
-import { groupsOf, lookUpAccount } from ${JSON.stringify(join(import.meta.dirname, "lookup.ts"))};
-const results = {};
-for (const name of JSON.parse(process.argv[2])) {
-  try {
-    const answer = await lookUpAccount(name, 1);
-    results[name] = answer.found ? { account: answer.account, groups: await groupsOf(answer.account, 1) } : answer;
-  } catch (error) {
-    results[name] = { thrown: error.code ?? String(error), message: error.message };
-  }
-}
-console.log(JSON.stringify(results));
-`,
-);
+const probe = join(import.meta.dirname, "testing", "probe.ts");
 
 /** Asks in a mount namespace of its own, in which the files lie over those of the machine. */
 async function askWith(files: Readonly<Record<string, string>>, names: readonly string[]): Promise<unknown> {
@@ -107,7 +91,7 @@ async function askWith(files: Readonly<Record<string, string>>, names: readonly 
   });
   // A caching daemon would answer from the machine's own files.
   const script = `${mounts.join(" && ")} && exec "$@"`;
-  const node = [process.execPath, "--disable-warning=ExperimentalWarning", probe, JSON.stringify(names)];
+  const node = [process.execPath, "--disable-warning=ExperimentalWarning", probe, ...names];
   const results: unknown = JSON.parse(await run("unshare", "--mount", "sh", "-c", script, "sh", ...node));
   return results;
 }

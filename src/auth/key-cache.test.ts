@@ -227,7 +227,9 @@ describe("KeyCache", () => {
     const { above } = filled();
     const { above: other } = filled();
     symlinkSync(`../${count - 1}/./cache/../cache`, join(other, "way"));
+    symlinkSync(join(above, "cache"), join(other, "absolute"));
     assert.deepEqual(new KeyCache(join(other, "way/jacamar"), server).read(), cached);
+    assert.deepEqual(new KeyCache(join(other, "absolute/jacamar"), server).read(), cached);
     chmodSync(above, 0o777);
     distrusts(new KeyCache(join(other, "way/jacamar"), server), /is open to others/);
     symlinkSync("circle", join(other, "circle"));

@@ -7,12 +7,6 @@ import { type Stream, writeWhole } from "./output.ts";
 export class JobLog {
   readonly #stream: Stream;
 
-  /** The log of the stage that a call's arguments name. */
-  static ofStage(argv: readonly string[]): JobLog {
-    const command = argv.find((argument) => !argument.startsWith("-"));
-    return new JobLog(command === "prepare" || command === "run" ? 1 : 2);
-  }
-
   constructor(stream: Stream) {
     this.#stream = stream;
   }

@@ -16,6 +16,10 @@ export interface TryArguments {
   readonly gracefulTimeoutSeconds: number;
   readonly driver: string | undefined;
   readonly driverArguments: readonly string[];
+  /** The port of the server that signs ID tokens; 0 for any free one. */
+  readonly tokenServerPort: number;
+  /** The GitLab login that started the pipeline; undefined for the caller's own account name. */
+  readonly login: string | undefined;
 }
 
 export const helpText = `Usage: jacamar try [options] [FILE]
@@ -34,7 +38,13 @@ same driver processes that GitLab Runner would call.
   --graceful-timeout SECONDS how long a job that is stopped has before it is killed (default 30)
   --driver PROGRAM           another driver than this program, such as jacamar-auth
   --driver-argument ARGUMENT an argument for it, before those of a stage; may be repeated
+  --token-server PORT        the port on 127.0.0.1 where id_tokens are signed (default: any free one). The driver's
+                             configuration names it: gitlab_server = "http://127.0.0.1:PORT"
+  --login NAME               who starts the pipeline, for id_tokens and variables (default: your account's name)
   --help                     this text
+
+jacamar-auth keeps a server's keys and asks for new ones once a minute, but each run signs with a key of its own: a second
+run within a minute takes another port.
 
 Ctrl-C cancels as GitLab does: the script is stopped, after_script and the uploads still run. A second Ctrl-C goes
 straight to the clean-up.
@@ -62,6 +72,7 @@ export function parseTryArguments(argv: readonly string[]): TryArguments {
       throw new JacamarError("usage", `"${key}" cannot be the name of a variable`, hint);
     }
   }
+  if (values.login === "") throw new JacamarError("usage", "--login needs a name", hint);
   return {
     help: values.help === true,
     file: positionals[0] ?? ".gitlab-ci.yml",
@@ -74,6 +85,8 @@ export function parseTryArguments(argv: readonly string[]): TryArguments {
     gracefulTimeoutSeconds: wholeNumber("--graceful-timeout", values["graceful-timeout"] ?? "30", 0, 3600),
     driver: values.driver,
     driverArguments: values["driver-argument"] ?? [],
+    tokenServerPort: wholeNumber("--token-server", values["token-server"] ?? "0", 0, 65_535),
+    login: values.login,
   };
 }
 
@@ -95,6 +108,8 @@ function parse(argv: readonly string[]) {
         "graceful-timeout": { type: "string" },
         driver: { type: "string" },
         "driver-argument": { type: "string", multiple: true },
+        "token-server": { type: "string" },
+        login: { type: "string" },
         help: { type: "boolean", short: "h" },
       },
     });

@@ -1,4 +1,5 @@
 import { parseGitlabDuration } from "./duration.ts";
+import { type IdTokenDefinition, readIdTokens } from "./id-token-definition.ts";
 import { type ImageDefinition, readImage } from "./image-definition.ts";
 import {
   asBoolean,
@@ -46,6 +47,7 @@ export interface JobDefinition extends Place {
   readonly services: readonly ImageDefinition[];
   /** The job's own `variables`, without the pipeline's. */
   readonly variables: readonly Variable[];
+  readonly idTokens: readonly IdTokenDefinition[];
   /** Which of the pipeline's variables the job takes over: all, none, or the named ones. */
   readonly inheritVariables: boolean | readonly string[];
   /** before_script and script in one, as the runner gets them. */
@@ -72,6 +74,7 @@ const honoured = [
   "dependencies",
   "extends",
   "hooks",
+  "id_tokens",
   "image",
   "inherit",
   "needs",
@@ -88,7 +91,6 @@ const notHonoured = [
   "dast_configuration",
   "environment",
   "except",
-  "id_tokens",
   "identity",
   "inputs",
   "interruptible",
@@ -168,6 +170,7 @@ export function readJob(
     image: read("image", readImage),
     services: read("services", (node, label) => asList(node, label).items.map((one) => readImage(one, label))) ?? [],
     variables: read("variables", readVariables) ?? [],
+    idTokens: read("id_tokens", readIdTokens) ?? [],
     inheritVariables: inheritance(job, "variables", what("inherit")),
     script: [...(read("before_script", asCommands) ?? []), ...script],
     afterScript: read("after_script", asCommands) ?? [],

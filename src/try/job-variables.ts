@@ -14,7 +14,8 @@ export interface PipelineFacts {
   readonly projectPath: string;
   readonly configPath: string;
   readonly sources: Sources | undefined;
-  readonly user: { readonly login: string; readonly name: string; readonly id: number };
+  /** Who started the pipeline, with GitLab's number of the account. */
+  readonly user: { readonly login: string; readonly name: string; readonly email: string; readonly id: number };
   readonly runner: { readonly shortToken: string; readonly description: string; readonly version: string };
   readonly globalVariables: readonly Variable[];
   /** Variables of the command line: they outrank those of the pipeline file, as those of a manual pipeline do. */
@@ -30,6 +31,8 @@ export interface JobFacts {
   readonly token: string;
   readonly timeoutSeconds: number;
   readonly concurrentId: number;
+  /** The masked variables with the job's ID tokens. */
+  readonly idTokens: readonly Variable[];
 }
 
 /** The directories, which are known only after the config stage. */
@@ -39,8 +42,8 @@ export interface Directories {
 }
 
 /**
- * The variables that GitLab's server sends with a job: the predefined ones, then those of the pipeline file, of the job
- * and of the command line, later ones winning, expanded among themselves.
+ * The variables that GitLab's server sends with a job: the predefined ones, ID tokens, then those of the pipeline file, of
+ * the job and of the command line, later ones winning, expanded among themselves.
  */
 export function serverVariables(facts: JobFacts): Variable[] {
   const { job, pipeline } = facts;
@@ -58,7 +61,9 @@ export function serverVariables(facts: JobFacts): Variable[] {
     );
   }
   // One of each name: the last, where the first stood.
-  const all = new Map([...predefined, ...inherited, ...job.variables, ...given].map((one) => [one.key, one]));
+  const all = new Map(
+    [...predefined, ...facts.idTokens, ...inherited, ...job.variables, ...given].map((one) => [one.key, one]),
+  );
   return expandAmongThemselves([...all.values()]);
 }
 
@@ -148,7 +153,7 @@ function predefinedVariables(facts: JobFacts): Variable[] {
     GITLAB_USER_ID: String(user.id),
     GITLAB_USER_LOGIN: user.login,
     GITLAB_USER_NAME: user.name,
-    GITLAB_USER_EMAIL: `${user.login}@localhost`,
+    GITLAB_USER_EMAIL: user.email,
     ...(sources === undefined ? {} : commitVariables(sources)),
   };
   return [

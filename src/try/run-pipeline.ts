@@ -2,12 +2,14 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { JobDefinition } from "./job-definition.ts";
 import { JobLog, type LogSink } from "./job-log.ts";
-import type { PipelineFacts } from "./job-variables.ts";
+import { idTokens } from "./id-token.ts";
+import type { JobFacts, PipelineFacts } from "./job-variables.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { JobResult, JobWorld } from "./job-world.ts";
 import { runJob } from "./run-job.ts";
 import { artifactSources, decide, type JobState } from "./schedule.ts";
 import { takeSlot } from "./slot.ts";
+import type { TokenServer } from "./token-server.ts";
 import { type Variable, valueOf } from "./variables.ts";
 
 export interface PipelineWorld {
@@ -17,6 +19,10 @@ export interface PipelineWorld {
   /** The names that the user gave with --job; empty when the whole pipeline runs. */
   readonly named: readonly string[];
   readonly facts: PipelineFacts;
+  /** Signs the jobs' ID tokens; undefined when none asks for one. */
+  readonly tokenServer: TokenServer | undefined;
+  /** The account whose directories the jobs will use; the slots of its jobs differ. */
+  readonly slotAccount: string;
   /** What every job's world has in common. */
   readonly job: Pick<
     JobWorld,
@@ -139,14 +145,33 @@ class PipelineRun {
   }
 
   async #runOnce(job: JobDefinition): Promise<Finished> {
-    const { facts, pipeline, colour, stdout, concurrent } = this.#world;
+    const slot = await takeSlot(this.#world.slotAccount);
+    try {
+      return await this.#runIn(slot.id, job);
+    } finally {
+      slot.release();
+    }
+  }
+
+  async #runIn(concurrentId: number, job: JobDefinition): Promise<Finished> {
+    const { facts, pipeline, tokenServer, colour, stdout, concurrent } = this.#world;
     const id = this.#nextId++;
     const given = valueOf(facts.givenVariables, "CI_JOB_TOKEN");
     const token = given === "" ? `glcbt-${randomBytes(16).toString("hex")}` : given;
+    const bare: JobFacts = {
+      pipeline: facts,
+      job,
+      jobId: id,
+      token,
+      timeoutSeconds: job.timeoutSeconds ?? jobTimeoutSeconds,
+      concurrentId,
+      idTokens: [],
+    };
+    const tokens = tokenServer === undefined ? [] : idTokens(bare, tokenServer, new Date());
     const width = Math.max(...this.#world.jobs.map((one) => one.name.length));
     const log = new JobLog(stdout, {
       colour,
-      secrets: [token, ...facts.givenVariables.filter((one) => one.masked).flatMap(secretsOf)],
+      secrets: [token, ...[...tokens, ...facts.givenVariables].filter((one) => one.masked).flatMap(secretsOf)],
       ...(concurrent > 1 ? { prefix: `${job.name.padEnd(width)} | ` } : {}),
     });
     if (concurrent === 1 && id > facts.pipelineId + 1) log.line("");
@@ -165,26 +190,14 @@ class PipelineRun {
         },
       ];
     });
-    const slot = await takeSlot(facts.user.id);
-    try {
-      const result = await runJob({
-        ...this.#world.job,
-        log,
-        dependencies,
-        artifactsFile: join(this.#world.job.temporaryDir, `artifacts-${id}.tar.gz`),
-        facts: {
-          pipeline: facts,
-          job,
-          jobId: id,
-          token,
-          timeoutSeconds: job.timeoutSeconds ?? jobTimeoutSeconds,
-          concurrentId: slot.id,
-        },
-      });
-      return { id, token, result };
-    } finally {
-      slot.release();
-    }
+    const result = await runJob({
+      ...this.#world.job,
+      log,
+      dependencies,
+      artifactsFile: join(this.#world.job.temporaryDir, `artifacts-${id}.tar.gz`),
+      facts: { ...bare, idTokens: tokens },
+    });
+    return { id, token, result };
   }
 
   #summarise(): void {

@@ -11,6 +11,7 @@ import { readPipeline, type Pipeline } from "./pipeline.ts";
 import { runPipeline } from "./run-pipeline.ts";
 import { selectJobs } from "./schedule.ts";
 import { packSources, projectRoot, type Sources } from "./sources.ts";
+import { startTokenServer } from "./token-server.ts";
 import { type Variable, valueOf, variable } from "./variables.ts";
 
 /** The outside world of `jacamar try`: what a test replaces. */
@@ -79,7 +80,12 @@ async function runIn(temporaryDir: string, wanted: TryArguments, world: TryWorld
   const defaultDepth = Number.parseInt(valueOf([...pipeline.variables, ...givenVariables], "GIT_DEPTH") || "20", 10);
   const sources = needsSources ? await pack(Number.isNaN(defaultDepth) ? 20 : defaultDepth) : undefined;
   if (sources !== undefined) warn.line(sources.note);
-  const user = userInfo();
+  const { username, uid } = userInfo();
+  const login = wanted.login ?? username;
+  const tokenServer = jobs.some((job) => job.idTokens.length > 0)
+    ? await startTokenServer(wanted.tokenServerPort)
+    : undefined;
+  if (tokenServer !== undefined) warn.line(`ID tokens: ${tokenServer.address} signs them for "${login}"`);
   const cancel = new AbortController();
   const forceCancel = new AbortController();
   const unlisten = listen(world, cancel, forceCancel, warn);
@@ -91,15 +97,19 @@ async function runIn(temporaryDir: string, wanted: TryArguments, world: TryWorld
       facts: {
         pipelineId: randomInt(100_000_000, 2_000_000_000),
         projectId: (createHash("sha256").update(root).digest().readUInt32BE(0) % 1_000_000_000) + 1,
-        projectPath: sources?.remotePath ?? `${pathPart(user.username)}/${pathPart(basename(root))}`,
+        projectPath: sources?.remotePath ?? `${pathPart(login)}/${pathPart(basename(root))}`,
         configPath: file.startsWith(`${root}/`) ? file.slice(root.length + 1) : basename(file),
         sources,
-        user: { login: user.username, name: user.username, id: user.uid },
+        // GitLab counts from 1, and root is 0.
+        user: { login, name: login, email: `${login}@localhost`, id: Math.max(1, uid) },
         runner: { shortToken: "try-local", description: "try", version: world.version },
         globalVariables: pipeline.variables,
         givenVariables,
         startedAt: new Date(),
       },
+      tokenServer,
+      // Another driver runs jobs as the user whose login it is.
+      slotAccount: wanted.driver === undefined ? username : login,
       job: {
         driver: driverCommand(wanted, world),
         configuration: await configurationFile(wanted, world, temporaryDir, pipeline),
@@ -122,6 +132,7 @@ async function runIn(temporaryDir: string, wanted: TryArguments, world: TryWorld
     return [...result.states.values()].includes("failed") ? 1 : 0;
   } finally {
     unlisten();
+    await tokenServer?.close();
   }
 }
 

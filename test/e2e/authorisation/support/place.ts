@@ -1,0 +1,149 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { startGitlab, type TestGitlab } from "../../../harness/gitlab.ts";
+import { type JobOptions, TestJob } from "../../../harness/job.ts";
+import { testUser, type User } from "../../../harness/machine.ts";
+import { type Stage, stageBundle } from "../../../harness/stage.ts";
+
+/** Becoming another user takes root: what `describe` gets as `skip`. */
+export const skip = process.getuid?.() === 0 ? false : "becoming another user takes root";
+
+export const root: User = { name: "root", uid: 0, gid: 0, home: "/root" };
+
+/** The ways from the runner's account to the user's. */
+export const doors = ["setuid as root", "setuid with capabilities", "sudo"] as const;
+export type Door = (typeof doors)[number];
+
+/** A job through one of the doors; all that is left out is what most jobs have. */
+export interface DoorJob extends Partial<Omit<JobOptions, "user" | "runner" | "before" | "id">> {
+  readonly user?: User;
+  /** The login of the ID token; without it the user's name. */
+  readonly login?: string;
+  readonly claims?: Readonly<Record<string, unknown>>;
+  /** Without an ID token at all. */
+  readonly withoutToken?: boolean;
+  readonly unobfuscated?: boolean;
+  /** Lines of TOML at the end of `[general]`, of `[general.podman]` and of `[auth]`. */
+  readonly general?: string;
+  readonly podman?: string;
+  readonly auth?: string;
+  /** `[auth.logging]`; without it no log is written. */
+  readonly logging?: string;
+  /** What `[general]` has as `data_dir`. */
+  readonly dataDir?: string;
+  readonly mechanism?: "podman" | "none";
+}
+
+/** A site with all three doors: a staged bundle, a GitLab, and a service account with capabilities and a sudoers line. */
+export interface Place {
+  readonly stage: Stage;
+  readonly gitlab: TestGitlab;
+  readonly service: User;
+  /** Where jobs of the test user work. */
+  readonly dataDir: string;
+  job(door: Door, options?: DoorJob): TestJob;
+  remove(): Promise<void>;
+}
+
+/** Makes it. `name` tells the sites of tests apart that run at the same time: at most 12 small letters. */
+export async function makePlace(name: string): Promise<Place> {
+  const user = testUser();
+  const stage = stageBundle();
+  const gitlab = await startGitlab();
+  const service = makeAccount(`jacamar-e2e-${name}`, ["--system", "--home-dir", `/var/lib/jacamar-e2e-${name}`]);
+  const dataDir = join(user.home, `.jacamar-e2e-${name}`);
+  const sudoers = `/etc/sudoers.d/jacamar-e2e-${name}`;
+  const capable = join(stage.directory, "node-auth");
+  copyFileSync(join(stage.directory, "node"), capable);
+  execFileSync("chown", [`root:${service.gid}`, capable]);
+  chmodSync(capable, 0o750);
+  execFileSync("setcap", ["cap_setuid,cap_setgid=ep", capable]);
+  writeFileSync(
+    sudoers,
+    `${service.name} ALL=(ALL,!root) NOPASSWD: ${join(stage.directory, "jacamar")} --handover\n`,
+    { mode: 0o440 },
+  );
+
+  function job(door: Door, options: DoorJob = {}): TestJob {
+    const id = Math.floor(Math.random() * 1e9) + 1;
+    const login = options.login ?? options.user?.name ?? user.name;
+    const token = options.withoutToken ? {} : { SITE_ID_TOKEN: gitlab.sign({ jobId: id, login }, options.claims) };
+    return new TestJob({
+      jacamar: join(stage.directory, "jacamar-auth"),
+      configuration: configuration(door, options),
+      ...options,
+      user: options.user ?? user,
+      runner: door === "setuid as root" ? root : service,
+      before: options.unobfuscated ? ["-u"] : [],
+      id,
+      variables: { ...token, ...options.variables },
+    });
+  }
+
+  function configuration(door: Door, options: DoorJob): string {
+    const mechanism = options.mechanism ?? "podman";
+    return `
+[general]
+executor = "shell"
+data_dir = "${options.dataDir ?? dataDir}"
+${mechanism === "podman" ? 'run_mechanism = "podman"' : ""}
+gitlab_server = "${gitlab.url}"
+jwt_env_variable = "SITE_ID_TOKEN"
+kill_timeout = "5s"
+${options.general ?? ""}
+${mechanism === "podman" ? `[general.podman]\nimage_pull_policy = "never"\n${options.podman ?? ""}` : ""}
+[auth]
+downscope = "${door === "sudo" ? "sudo" : "setuid"}"
+${options.auth ?? ""}
+[auth.logging]
+${options.logging ?? "enabled = false"}
+`;
+  }
+
+  return {
+    stage,
+    gitlab,
+    service,
+    dataDir,
+    job,
+    remove: async () => {
+      await gitlab.stop();
+      stage.remove();
+      rmSync(sudoers, { force: true });
+      rmSync(dataDir, { recursive: true, force: true });
+      removeAccount(service);
+    },
+  };
+}
+
+/** Makes an account of the system that nothing else uses. One that an earlier run left is removed first. */
+export function makeAccount(name: string, options: readonly string[] = []): User {
+  try {
+    execFileSync("userdel", ["--remove", name], { stdio: "ignore" });
+  } catch {
+    // The usual case: there is none.
+  }
+  execFileSync("useradd", ["--create-home", "--shell", "/bin/sh", ...options, name]);
+  const entry = execFileSync("getent", ["passwd", name], { encoding: "utf8" });
+  const [, , uid, gid, , home = ""] = entry.trim().split(":");
+  return { name, uid: Number(uid), gid: Number(gid), home };
+}
+
+export function removeAccount({ name }: User): void {
+  execFileSync("userdel", ["--force", "--remove", name], { stdio: "ignore" });
+}
+
+/** Makes a directory with a mode that no umask narrows. */
+export function makeOpenDirectory(path: string, mode: number): string {
+  mkdirSync(path, { recursive: true });
+  chmodSync(path, mode);
+  return path;
+}
+
+/** The children of a process, by its main thread. */
+export function childrenOf(pid: number): number[] {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  if (!existsSync(file)) return [];
+  return readFileSync(file, "utf8").split(" ").filter(Boolean).map(Number);
+}
