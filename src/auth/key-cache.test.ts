@@ -232,6 +232,7 @@ describe("KeyCache", () => {
     assert.deepEqual(new KeyCache(join(other, "absolute/jacamar"), server).read(), cached);
     chmodSync(above, 0o777);
     distrusts(new KeyCache(join(other, "way/jacamar"), server), /is open to others/);
+    distrusts(new KeyCache(join(other, "absolute/jacamar"), server), /is open to others/);
     symlinkSync("circle", join(other, "circle"));
     distrusts(new KeyCache(join(other, "circle/jacamar"), server), /is a symbolic link/);
   });

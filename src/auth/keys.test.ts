@@ -385,6 +385,22 @@ describe("keySource()", () => {
     });
   }
 
+  test("leaves no connection behind when it does not want the rest", async () => {
+    const made = await site();
+    for (const status of [200, 302, 500]) {
+      const closed = new Promise<void>((resolve) => {
+        made.gitlab.behave((request, response) => {
+          request.socket.once("close", () => resolve());
+          response.writeHead(status, { location: "https://evil.example.com/" });
+          response.write(Buffer.alloc(300_000, " "));
+        });
+      });
+      await assert.rejects(made.find(first.kid));
+      made.clock += 1;
+      await closed;
+    }
+  });
+
   test("waits no longer for a line that is dead before TLS", async () => {
     const silent = createPlainTcp(() => {});
     const address = `https://127.0.0.1:${await portOf(silent)}`;
@@ -443,7 +459,7 @@ describe("keySource() and TLS", () => {
     const script = `
       const { keySource } = await import(${JSON.stringify(join(import.meta.dirname, "keys.ts"))});
       const server = ${JSON.stringify(options.server)};
-      const source = keySource({ server, cacheDirectory: "/nonexistent", tlsCaFile: undefined, environment: {} });
+      const source = keySource({ server, cacheDirectory: "/proc/none", tlsCaFile: undefined, environment: {} });
       console.log(await source.find("x").then(() => "found", (error) => error.message));`;
     const run = (environment: Record<string, string>) =>
       capture(
@@ -512,7 +528,13 @@ describe("keySource() and proxies", () => {
     const port = await portOf(server);
     after(() => server.close());
     const environment = { HTTPS_PROXY: `http://me:secret@127.0.0.1:${port}`, NO_PROXY: "other.test" };
+    let servername: unknown;
+    made.gitlab.behave((request, response) => {
+      servername = "servername" in request.socket && request.socket.servername;
+      json(200, { keys: [first.jwk] })(request, response);
+    });
     assert.equal(known(await made.find(first.kid, { environment })), first.kid);
+    assert.equal(servername, "gitlab.test");
     assert.deepEqual(asked, [`gitlab.test:${made.port} Basic ${btoa("me:secret")}`]);
     assert.equal(made.gitlab.requests.length, 1);
   });
@@ -559,7 +581,7 @@ describe("keySource() and proxies", () => {
       const { keySource } = await import(${JSON.stringify(join(import.meta.dirname, "keys.ts"))});
       const server = ${JSON.stringify(made.options.server)};
       const environment = { HTTPS_PROXY: ${JSON.stringify(proxy.address)} };
-      const source = keySource({ server, cacheDirectory: "/nonexistent", tlsCaFile: undefined, environment, limitMilliseconds: 300 });
+      const source = keySource({ server, cacheDirectory: "/proc/none", tlsCaFile: undefined, environment, limitMilliseconds: 300 });
       console.log(await source.find("x").then(() => "found", (error) => error.message));`;
     const began = performance.now();
     const ended = await capture(

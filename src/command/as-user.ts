@@ -96,7 +96,8 @@ async function supervised(
   filter.end();
   if (filter.exitCode !== undefined) exitCode?.write(filter.exitCode);
   if ("exitCode" in ending && ending.exitCode === 0) return 0;
-  const isJobsFault = "exitCode" in ending && ending.exitCode === buildFailureOfChild;
+  // sudo ends with the same code when it refuses.
+  const isJobsFault = filter.begun && "exitCode" in ending && ending.exitCode === buildFailureOfChild;
   return isJobsFault ? contract.buildFailureExitCode : contract.systemFailureExitCode;
 }
 

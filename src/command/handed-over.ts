@@ -1,4 +1,4 @@
-import { exitCodeLine, unpackHandover } from "../downscope/handover.ts";
+import { begunLine, exitCodeLine, unpackHandover } from "../downscope/handover.ts";
 import { JacamarError } from "../error/error.ts";
 import { parseJob } from "../gitlab/job.ts";
 import { JobLog } from "../log/job-log.ts";
@@ -25,6 +25,7 @@ export async function runHandedOver(
   const { line, gone } = await readHandedOver(limitBytes);
   const handover = unpackHandover(line);
   door(handover.environment);
+  writeWhole(2, Buffer.from(begunLine(handover.nonce)));
   const files: RunnerFiles = {
     job: handover.response === undefined ? noJob() : parseJob(handover.response),
     script: handover.script === undefined ? undefined : Buffer.from(handover.script, "base64"),

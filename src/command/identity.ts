@@ -1,16 +1,24 @@
+import type { Account } from "../account/account.ts";
+import { readUidMin } from "../account/login-definitions.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Identity, JobState } from "./state.ts";
 
-/** The identity that the state carries. Throws `state_missing`. */
+/**
+ * The identity that the state carries. Throws `state_missing`; `downscope_failed` for an account of the system, which the
+ * config stage never decides on.
+ */
 export function requireIdentity(state: JobState | undefined): Identity {
-  if (state?.identity) return state.identity;
+  if (state?.identity) {
+    if (state.identity.uid >= readUidMin()) return state.identity;
+    throw new JacamarError("downscope_failed", "The account that the job was given to is one of the system's");
+  }
   throw new JacamarError("state_missing", "This stage ran without the decision of the config stage", {
     hint: "Check that config_exec in the runner's config.toml calls jacamar-auth: config --configuration FILE.",
   });
 }
 
 /** Throws `downscope_failed` unless the account of this process is the one that was decided on. */
-export function checkIdentity(account: { readonly name: string; readonly uid: number }, identity: Identity): void {
-  if (account.name === identity.name && account.uid === identity.uid) return;
+export function checkIdentity(account: Pick<Account, "name" | "uid" | "gid">, identity: Identity): void {
+  if (account.name === identity.name && account.uid === identity.uid && account.gid === identity.gid) return;
   throw new JacamarError("downscope_failed", "The account of this process is not the one that the job was given to");
 }

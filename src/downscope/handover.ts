@@ -56,24 +56,35 @@ function notOurs(): JacamarError {
 /** Begins the line by which the process tells the script's exit code, on standard error. */
 const mark = 0x1e;
 
+/** The line by which the process that does the work tells that the door has opened: what ended before was not the job's fault. */
+export function begunLine(nonce: string): string {
+  return `${String.fromCharCode(mark)}${nonce} begun\n`;
+}
+
 /** The line by which the process that did the work tells the script's own exit code. */
 export function exitCodeLine(nonce: string, exitCode: number): string {
   return `${String.fromCharCode(mark)}${nonce} ${exitCode}\n`;
 }
 
 /**
- * Passes standard error on, and takes the line of {@link exitCodeLine} out of it, wherever the chunks break. Bytes that could begin
+ * Passes standard error on, and takes the lines of {@link begunLine} and {@link exitCodeLine} out of it, wherever the chunks break. Bytes that could begin
  * that line are held until it is known.
  */
 export class ExitCodeFilter {
   readonly #sink: (chunk: Uint8Array) => void;
   readonly #start: Buffer;
   #held = Buffer.alloc(0);
+  #begun = false;
   #exitCode: number | undefined;
 
   constructor(nonce: string, sink: (chunk: Uint8Array) => void) {
     this.#sink = sink;
     this.#start = Buffer.from(`${String.fromCharCode(mark)}${nonce} `);
+  }
+
+  /** Whether the process has told that it works for the job. */
+  get begun(): boolean {
+    return this.#begun;
   }
 
   /** The exit code that was told; undefined when none was. */
@@ -101,7 +112,8 @@ export class ExitCodeFilter {
         return;
       }
       const text = rest.subarray(this.#start.length, end).toString("latin1");
-      if (/^[0-9]{1,3}$/.test(text)) this.#exitCode = Number(text);
+      if (text === "begun") this.#begun = true;
+      else if (/^[0-9]{1,3}$/.test(text)) this.#exitCode = Number(text);
       rest = rest.subarray(end + 1);
     }
   }

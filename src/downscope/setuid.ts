@@ -1,4 +1,4 @@
-import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { JacamarError } from "../error/error.ts";
 
 /** Whose a process becomes. The name service has been asked, and the decision is made. */
@@ -33,6 +33,7 @@ export function becomeUser(target: Target): void {
     throw failed(`the system refused: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
   }
   proveNoWayBack(target);
+  proveClosedToUser(target);
   // The runner's directory is closed to the user. Where the job works is decided by whoever starts something for it.
   process.chdir("/");
   process.umask(0o077);
@@ -87,6 +88,17 @@ function proveNoWayBack(target: { readonly uid: number; readonly gid: number }):
   ];
   for (const attempt of attempts) {
     if (succeeds(attempt)) throw failed("there is a way back to root");
+  }
+}
+
+/**
+ * Throws `downscope_failed` when the user could look into this process, which still holds the runner's environment: the kernel
+ * gives the files of /proc/self to root while the process is not "dumpable" (proc(5)), which changing its ids makes it,
+ * unless fs.suid_dumpable is 1.
+ */
+function proveClosedToUser(target: { readonly uid: number }): void {
+  if (statSync("/proc/self/mem").uid === target.uid) {
+    throw failed("the user could read the memory of this process (is fs.suid_dumpable 1?)");
   }
 }
 

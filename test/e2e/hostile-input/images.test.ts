@@ -84,7 +84,7 @@ describe("an entrypoint", () => {
     assert.doesNotMatch(logOf(run), /ran as/);
     assert.match(
       run.stderr,
-      /^ERROR: The stage build_script ended \(exit code 127\) without its script's exit status/m,
+      /^ERROR: The entrypoint of the job's image ended \(exit code 127\) without running the script/m,
     );
     assertNoInside(run);
   });
@@ -95,8 +95,8 @@ describe("an entrypoint", () => {
     const run = await job.run("build_script", script);
     assertOneMessage(
       run,
-      "system",
-      /^ERROR: The stage build_script ended \(exit code 0\) without its script's exit status\n/,
+      "job",
+      /^ERROR: The entrypoint of the job's image ended \(exit code 0\) without running the script\n/,
     );
   });
 

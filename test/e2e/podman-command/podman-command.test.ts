@@ -54,7 +54,7 @@ const cases: readonly Case[] = [
     differs: (_job, { runner }) => ({
       image: runner,
       entrypoint: '["/bin/bash","-c"]',
-      further: ["--pull=never", "--env", "ROLE=a runner's"],
+      further: ["--pull=never", "--cap-drop=CHOWN", "--env", "ROLE=a runner's"],
     }),
   },
   {
@@ -132,7 +132,7 @@ const cases: readonly Case[] = [
       image: "localhost/jacamar-busybox:latest",
       differs: (job) => ({
         entrypoint: '["/bin/sh","-l","-c"]',
-        further: [],
+        further: ["--quiet"],
         image: `${transport}:${place === "relative" ? "" : `${job.directoryOf("privateDir")}/`}image-${jobKey(job)}`,
       }),
     };

@@ -116,7 +116,7 @@ describe("a private image", () => {
     const { job, log } = await pull({ response: credentials(token) });
     assert.match(log, /^Trying to pull 127\.0\.0\.1:\d+\/group\/private\/app:1\.\.\.$/m);
     assert.match(log, /^Getting image source signatures$/m);
-    assert.match(log, /^The image is pulled: id [0-9a-f]{12}, digest sha256:[0-9a-f]{64}, \d+\.\d MB$/m);
+    assert.match(log, /^The image is pulled: id [0-9a-f]{12}, digest sha256:[0-9a-f]{64}$/m);
     const { exitCode, stdout } = await job.run("build_script", ". /etc/os-release; echo $ID");
     assert.deepEqual([exitCode, stdout], [0, "jacamar-busybox\n"]);
   });
@@ -190,17 +190,14 @@ describe("a pull that fails", () => {
   it("is the job's own fault when the registry does not know the tag", async () => {
     const { exitCode, log } = await pull({ image: image.replace(/:1$/, ":2"), response: credentials(token) });
     assert.equal(exitCode, 1);
-    assert.match(
-      log,
-      /^ERROR: Cannot pull the image "127.*:2": the registry does not have it: .*\n {2}Check .* tag\.$/m,
-    );
+    assert.match(log, /^ERROR: Cannot pull the image "127.*:2": the registry does not have it\n {2}Check .* tag\.$/m);
   });
 
   it("is the job's own fault when the registry does not know the name", async () => {
     const other = image.replace("private/app", "private/other");
     const { exitCode, log } = await pull({ image: other, response: credentials(token) });
     assert.equal(exitCode, 1);
-    assert.match(log, /^ERROR: Cannot pull the image "127.*": the registry does not have it: /m);
+    assert.match(log, /^ERROR: Cannot pull the image "127.*": the registry does not have it$/m);
   });
 
   it("is the system's fault when the registry is down, so that the runner tries again", async () => {
@@ -228,7 +225,8 @@ describe("a pull that fails", () => {
       const program = bench.write("podman-says", `#!/bin/sh\necho 'Error: ${said}' >&2\nexit 125\n`, 0o700);
       const { exitCode, log } = await pull({ podman: { application_path: program } });
       assert.equal(exitCode, wanted, log);
-      assert.ok(log.includes(`${said}\n  `), "the reason and a hint");
+      assert.ok(log.includes(`Error: ${said}\n`), "the reason in Podman's words");
+      assert.match(log, /^ERROR: .*\n {2}\S/m, "a message and a hint");
     });
   }
 });

@@ -63,7 +63,7 @@ for (const image of [undefined, "localhost/jacamar-busybox", "localhost/jacamar-
         assert.equal(ended.exitCode, 2, logOf(ended));
         assert.match(
           ended.stderr,
-          /^ERROR: GitLab Runner ended the stage build_script; its processes have been ended$/m,
+          /^ERROR: The script was stopped by GitLab Runner \(cancelled or timed out\), and its processes have been ended$/m,
         );
         if (says !== undefined) {
           assert.ok(ended.stdout.endsWith(says), JSON.stringify(ended.stdout));

@@ -59,11 +59,9 @@ export async function makePlace(name: string): Promise<Place> {
   execFileSync("chown", [`root:${service.gid}`, capable]);
   chmodSync(capable, 0o750);
   execFileSync("setcap", ["cap_setuid,cap_setgid=ep", capable]);
-  writeFileSync(
-    sudoers,
-    `${service.name} ALL=(ALL,!root) NOPASSWD: ${join(stage.directory, "jacamar")} --handover\n`,
-    { mode: 0o440 },
-  );
+  writeFileSync(sudoers, `${service.name} ALL=(ALL,!root) NOPASSWD: ${join(stage.directory, "jacamar")} --handover\n`, {
+    mode: 0o440,
+  });
 
   function job(door: Door, options: DoorJob = {}): TestJob {
     const id = Math.floor(Math.random() * 1e9) + 1;
@@ -124,7 +122,8 @@ export function makeAccount(name: string, options: readonly string[] = []): User
   } catch {
     // The usual case: there is none.
   }
-  execFileSync("useradd", ["--create-home", "--shell", "/bin/sh", ...options, name]);
+  const making = options.includes("--no-create-home") ? [] : ["--create-home"];
+  execFileSync("useradd", ["--shell", "/bin/sh", ...making, ...options, name]);
   const entry = execFileSync("getent", ["passwd", name], { encoding: "utf8" });
   const [, , uid, gid, , home = ""] = entry.trim().split(":");
   return { name, uid: Number(uid), gid: Number(gid), home };

@@ -1,0 +1,307 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { type Ended, otherUser, testUser, type User } from "../../harness/machine.ts";
+import {
+  type DoorJob,
+  doors,
+  makeAccount,
+  makeOpenDirectory,
+  makePlace,
+  type Place,
+  removeAccount,
+  skip,
+} from "./support/place.ts";
+
+const user = testUser();
+const other = otherUser() ?? user;
+const refusedLine = /^ERROR: This job may not run here \(id ([0-9a-f]{12})\)\n {2}The administrators find the reason/;
+
+describe("the keys of [auth]", { skip }, () => {
+  let place: Place;
+  let shared: string;
+  /** Below /opt, since a RunAs script may not lie where others can write. */
+  let etc: string;
+  before(async () => {
+    place = await makePlace("keys");
+    shared = makeOpenDirectory("/var/tmp/jacamar-e2e-keys", 0o755);
+    etc = mkdtempSync("/opt/jacamar-e2e-keys-");
+    chmodSync(etc, 0o755);
+  });
+  after(async () => {
+    await place.remove();
+    for (const path of [shared, etc]) rmSync(path, { recursive: true, force: true });
+  });
+
+  describe("root_dir_creation", () => {
+    const path = () => join(shared, user.name);
+
+    it("off: a directory that the user cannot make stops the job in prepare", async () => {
+      const { config, prepare } = await whole({ dataDir: shared });
+      assert.equal(config.exitCode, 0, config.stderr);
+      assert.equal(prepare.exitCode, 2);
+      assert.match(prepare.stdout + prepare.stderr, /Cannot make ".*jacamar-e2e-keys\/jacamar-test": EACCES/);
+    });
+
+    it("on: root makes it, 0700 and the user's, and the user everything below it", async () => {
+      const { config, run } = await whole({ dataDir: shared, auth: "root_dir_creation = true" }, "pwd -P");
+      assert.equal(config.exitCode, 0, config.stderr);
+      assert.equal(run.exitCode, 0, run.stdout + run.stderr);
+      const { uid, gid, mode } = statSync(path());
+      assert.deepEqual({ uid, gid, mode: mode & 0o7777 }, { uid: user.uid, gid: user.gid, mode: 0o700 });
+      assert.equal(statSync(join(path(), "builds")).uid, user.uid);
+    });
+
+    it("on, as a service account: refused, with the reason", async () => {
+      const auth = "root_dir_creation = true";
+      const { config } = await whole({ dataDir: shared, auth }, "true", "setuid with capabilities");
+      assert.equal(config.exitCode, 2);
+      assert.match(config.stderr, /root_dir_creation needs root/);
+    });
+  });
+
+  it("downscope_env reaches the user's login, by every door", async () => {
+    for (const door of doors) {
+      const auth = 'downscope_env = ["SITE_SCRATCH=/scratch/of this site", "EMPTY="]';
+      const { run } = await whole({ auth }, 'echo "$SITE_SCRATCH,${EMPTY-unset}"', door);
+      assert.equal(run.stdout, "/scratch/of this site,\n", door);
+    }
+    const { run } = await whole({}, 'echo "${SITE_SCRATCH-unset}"');
+    assert.equal(run.stdout, "unset\n");
+  });
+
+  it("no_new_privs: a setuid program gains nothing, and it is refused with Podman", async () => {
+    const setuid = join(place.stage.directory, "setuid-id");
+    copyFileSync("/usr/bin/id", setuid);
+    chmodSync(setuid, 0o4755);
+    const body = `${setuid} -u; grep NoNewPrivs /proc/self/status`;
+    for (const door of doors) {
+      const off = await whole({ mechanism: "none" }, body, door);
+      assert.match(off.run.stdout, /^0\nNoNewPrivs:\t0\n/, `${door}: ${off.run.stderr}`);
+      const on = await whole({ mechanism: "none", auth: "no_new_privs = true" }, body, door);
+      assert.match(on.run.stdout, new RegExp(`^${user.uid}\nNoNewPrivs:\t1\n`), `${door}: ${on.run.stderr}`);
+    }
+    const { config } = await whole({ auth: "no_new_privs = true" });
+    assert.equal(config.exitCode, 2);
+    assert.match(config.stderr, /no_new_privs and run_mechanism = "podman" exclude each other\n.*newuidmap/);
+  });
+
+  it("max_env_chars: a variable that is longer refuses the job, one that just fits does not", async () => {
+    const auth = "max_env_chars = 2000";
+    const fits = await whole({ auth, variables: { LONG: "é".repeat(2000) } });
+    assert.equal(fits.config.exitCode, 0, fits.config.stderr);
+    const { config } = await whole({ auth, variables: { LONG: "é".repeat(2001) } });
+    assert.equal(config.exitCode, 1);
+    assert.match(config.stderr, /^ERROR: The CI variable LONG has 2001 characters; at most 2000 are allowed here/);
+  });
+
+  describe("lists", () => {
+    const rows: readonly (readonly [auth: string, allowed: boolean])[] = [
+      [`user_allowlist = ["${user.name}"]`, true],
+      [`user_allowlist = ["${other.name}"]`, false],
+      ["user_allowlist = []", false],
+      [`user_blocklist = ["${user.name}"]`, false],
+      [`user_blocklist = ["${other.name}"]`, true],
+      [`groups_allowlist = ["${user.name}"]`, true],
+      [`groups_allowlist = ["root"]`, false],
+      [`groups_blocklist = ["${user.name}"]`, false],
+      [`user_allowlist = ["${user.name}"]\ngroups_blocklist = ["${user.name}"]`, true],
+      [`user_allowlist = ["${user.name}"]\nuser_blocklist = ["${user.name}"]`, false],
+      ['shell_allowlist = ["/bin/bash"]', true],
+      ['shell_allowlist = ["/bin/zsh"]', false],
+      ['pipeline_source_allowlist = ["push", "web"]', true],
+      ['pipeline_source_allowlist = ["schedule"]', false],
+      ["pipeline_source_allowlist = []", false],
+    ];
+    for (const [auth, allowed] of rows) {
+      it(`${auth.replaceAll("\n", ", ")}: ${allowed ? "allowed" : "refused"}`, async () => {
+        const job = place.job("setuid as root", { auth });
+        const config = await job.config();
+        assert.equal(config.exitCode, allowed ? 0 : 1, config.stderr);
+        if (!allowed) assert.match(config.stderr, refusedLine);
+        job.remove();
+      });
+    }
+  });
+
+  describe("runas", () => {
+    it("maps to another account, which the job then runs as, and shows its message", async () => {
+      const script = runAs(
+        "map",
+        `printf '{"username": "%s", "user_message": "You run as %s."}' "$RUNAS_TARGET_USER" "$RUNAS_TARGET_USER"`,
+      );
+      for (const door of doors) {
+        const options = {
+          auth: `[auth.runas]\nvalidation_script = "${script}"\nuser_variable = "RUN_AS"`,
+          variables: { RUN_AS: other.name },
+          dataDir: "$HOME/.jacamar-e2e-keys",
+        };
+        const { config, prepare, run } = await whole(options, "id -un; echo $HOME", door);
+        assert.equal(config.exitCode, 0, config.stderr);
+        assert.match(config.stderr, new RegExp(`You run as ${other.name}\\.`));
+        assert.equal(run.stdout, `${other.name}\n${other.home}\n`, prepare.stdout + run.stderr);
+      }
+      rmSync(`${other.home}/.jacamar-e2e-keys`, { recursive: true, force: true });
+    });
+
+    it("refuses with its message, when it ends with another code than 0", async () => {
+      const script = runAs("refuse", `echo '{"user_message": "Ask your group leader."}'; exit 3`);
+      const { config } = await whole({ auth: `[auth.runas]\nvalidation_script = "${script}"` });
+      assert.equal(config.exitCode, 1);
+      assert.match(config.stderr, /Ask your group leader\./);
+      assert.match(config.stderr, /ERROR: This job may not run here \(id/);
+    });
+
+    it("never maps to root, a system account, an unknown one, or a name that is none", async () => {
+      for (const name of ["root", "daemon", "nobody-knows", "0", "-u", "../etc", `${user.name} `, place.service.name]) {
+        const script = runAs("wild", `printf '%s' '${JSON.stringify({ username: name })}'`);
+        const { config } = await whole({ auth: `[auth.runas]\nvalidation_script = "${script}"` });
+        assert.equal(config.exitCode, 1, `${name}: ${config.stderr}`);
+        assert.match(config.stderr, refusedLine, name);
+      }
+    });
+
+    it("is not run when it is not the file of sha256, or somebody else could write it or swap it", async () => {
+      const ran = join(shared, "ran");
+      const body = `touch ${ran}; printf '{"username": "${user.name}"}'`;
+      const script = runAs("sum", body);
+      const sum = createHash("sha256").update(readFileSync(script)).digest("hex");
+      const wanted = (sha256: string) => `[auth.runas]\nvalidation_script = "${script}"\nsha256 = "${sha256}"`;
+      const right = await whole({ auth: wanted(sum) });
+      assert.equal(right.config.exitCode, 0, right.config.stderr);
+      rmSync(ran);
+      const unsafe: readonly (readonly [string, () => void, string])[] = [
+        ["another sum", () => undefined, "0".repeat(64)],
+        ["writable by the group", () => chmodSync(script, 0o775), sum],
+        ["another's", () => chownSync(script, user.uid, 0), sum],
+        ["a parent that all can write", () => chmodSync(etc, 0o777), sum],
+      ];
+      for (const [what, spoil, sha256] of unsafe) {
+        spoil();
+        const { config } = await whole({ auth: wanted(sha256) });
+        chmodSync(etc, 0o755);
+        chownSync(script, 0, 0);
+        chmodSync(script, 0o755);
+        assert.equal(config.exitCode, 2, `${what}: ${config.stderr}`);
+        assert.throws(() => statSync(ran), { code: "ENOENT" }, what);
+      }
+    });
+
+    function runAs(name: string, body: string): string {
+      const path = join(etc, name);
+      writeFileSync(path, `#!/bin/sh\n${body}\n`);
+      chmodSync(path, 0o755);
+      return path;
+    }
+  });
+
+  it("jwt_required_aud: the token must name the audience", async () => {
+    const auth = 'jwt_required_aud = "https://cluster.example.com"';
+    const wrong = await whole({ auth });
+    assert.match(wrong.config.stderr, refusedLine);
+    const right = await whole({ auth, claims: { aud: ["https://a.example.com", "https://cluster.example.com"] } });
+    assert.equal(right.config.exitCode, 0, right.config.stderr);
+  });
+
+  it("a job without a token is told the lines to add", async () => {
+    const { config } = await whole({ withoutToken: true, auth: 'jwt_required_aud = "https://cluster.example.com"' });
+    assert.equal(config.exitCode, 1);
+    assert.ok(
+      config.stderr.includes(
+        'job:\n    id_tokens:\n      SITE_ID_TOKEN:\n        aud: "https://cluster.example.com"\n',
+      ) || /id_tokens:\n\s+SITE_ID_TOKEN:\n\s+aud: "?https:\/\/cluster\.example\.com"?\n/.test(config.stderr),
+      config.stderr,
+    );
+  });
+
+  it("-u shows the reason in the job log", async () => {
+    const { config } = await whole({ unobfuscated: true, auth: `user_blocklist = ["${user.name}"]` });
+    assert.equal(config.exitCode, 1);
+    assert.match(config.stderr, /^ERROR: This job may not run here \(id [0-9a-f]{12}\): .*user_blocklist/);
+  });
+
+  describe("logging to a file", () => {
+    it("has an entry for each decision, found by the id of the job log, and nothing secret", async () => {
+      const log = join(place.stage.directory, "decisions.log");
+      const logging = `location = "${log}"`;
+      const allowed = await whole({ logging });
+      assert.equal(allowed.config.exitCode, 0, allowed.config.stderr);
+      const refused = await whole({ logging, auth: `user_blocklist = ["${user.name}"]` });
+      const [, id] = refusedLine.exec(refused.config.stderr) ?? [];
+      const text = readFileSync(log, "utf8");
+      const entries: unknown[] = text
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+      const [first, second] = entries.map((entry) => Object(entry));
+      assert.equal(entries.length, 2);
+      assert.equal(first.decision, "allowed");
+      assert.equal(first.account, user.name);
+      assert.equal(second.decision, "refused");
+      assert.equal(second.id, id);
+      assert.match(second.reasons.join("\n"), /user_blocklist/);
+      assert.equal(/eyJ|glcbt-|must-not-reach/.test(text), false, "no token, no secret");
+      assert.equal(statSync(log).mode & 0o777, 0o640);
+    });
+
+    it("that cannot be written stops the job, unless required = false", async () => {
+      const logging = `location = "${join(place.stage.directory, "missing", "decisions.log")}"`;
+      const { config, prepare } = await whole({ logging });
+      assert.equal(config.exitCode, 2);
+      assert.match(config.stderr, /^ERROR: Cannot write the system log: the directory ".*missing" is missing/);
+      assert.equal(prepare.exitCode, 2);
+      const optional = await whole({ logging: `${logging}\nrequired = false` });
+      assert.equal(optional.config.exitCode, 0, optional.config.stderr);
+      assert.equal(optional.run.exitCode, 0, optional.run.stdout);
+    });
+  });
+
+  it("the runner's own account is never a job's, nor one below UID_MIN", async () => {
+    const { config } = await whole({ login: place.service.name }, "true", "setuid with capabilities");
+    assert.match(config.stderr, refusedLine);
+    const daemon = await whole({ login: "daemon" });
+    assert.match(daemon.config.stderr, refusedLine);
+  });
+
+  it("an account whose home is missing or / runs in data_dir, and no home is ever made", async () => {
+    const homeless: User = makeAccount("jacamar-e2e-home", ["--no-create-home", "--home-dir", "/nonexistent/home"]);
+    try {
+      const { run, config } = await whole(
+        { user: homeless, dataDir: shared, auth: "root_dir_creation = true", mechanism: "none" },
+        "id -un; pwd",
+      );
+      assert.equal(config.exitCode, 0, config.stderr);
+      assert.match(run.stdout, /^jacamar-e2e-home\n/, run.stdout + run.stderr);
+      const inHome = await whole({ user: homeless, dataDir: "$HOME/ci", mechanism: "none" });
+      assert.equal(inHome.config.exitCode, 0, inHome.config.stderr);
+      assert.equal(inHome.prepare.exitCode, 2);
+      assert.throws(() => statSync("/nonexistent"), { code: "ENOENT" });
+    } finally {
+      removeAccount(homeless);
+    }
+  });
+
+  async function whole(
+    options: DoorJob,
+    body = "true",
+    door: (typeof doors)[number] = "setuid as root",
+  ): Promise<Record<"config" | "prepare" | "run" | "cleanup", Ended>> {
+    const job = place.job(door, options);
+    try {
+      return await job.whole(body);
+    } finally {
+      job.remove();
+    }
+  }
+});
