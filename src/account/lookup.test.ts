@@ -126,6 +126,11 @@ describe("accounts that useradd does not make", { skip: notRoot }, () => {
   // What a name service could answer, LDAP's capitals and domains among it.
   const cases: [title: string, getent: string, expected: object][] = [
     ["the name in another case", "echo Alice:x:1001:1001::/h:/bin/sh", { why: "other_name" }],
+    [
+      "the name in another case, and the name itself for the number",
+      "case $3 in alice) echo Alice:x:1001:1001::/h:/bin/sh ;; *) echo alice:x:1001:1001::/h:/bin/sh ;; esac",
+      { why: "other_name" },
+    ],
     ["the name with its domain", "echo alice@realm:x:1001:1001::/h:/bin/sh", { why: "other_name" }],
     ["nothing, and 2", "exit 2", { why: "unknown" }],
     ["nothing, and 0", "exit 0", { thrown: "account_unknown" }],

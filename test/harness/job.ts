@@ -121,9 +121,9 @@ export class TestJob {
     return this.#call(["run", this.#script(body), stage], timeoutSeconds);
   }
 
-  /** The same, returning at once. */
-  start(stage: string, body: string): Running {
-    return this.#start(["run", this.#script(body), stage]);
+  /** The same, returning at once. `under` is a program that starts the driver, which is its arguments. */
+  start(stage: string, body: string, under: readonly string[] = []): Running {
+    return this.#start(["run", this.#script(body), stage], under);
   }
 
   startPrepare(): Running {
@@ -220,8 +220,8 @@ export class TestJob {
     });
   }
 
-  #start(args: readonly string[]): Running {
-    return startAsUser(this.#runner, this.#argv(args), {
+  #start(args: readonly string[], under: readonly string[] = []): Running {
+    return startAsUser(this.#runner, [...under, ...this.#argv(args)], {
       env: this.environment,
       cwd: this.directory,
     });
