@@ -23,7 +23,7 @@ async function run(program: string, ...args: string[]): Promise<string> {
 
 /** Fine when there is nothing to remove. */
 async function removeAccounts(): Promise<void> {
-  await run("userdel", "jact-lookup").catch(() => undefined);
+  await run("userdel", "--force", "jact-lookup").catch(() => undefined);
   for (const name of ["jact-lookup", "jact-group1", "jact-group2"]) await run("groupdel", name).catch(() => undefined);
 }
 
@@ -31,7 +31,17 @@ describe("accounts of this machine", { skip: notRoot }, () => {
   before(async () => {
     await removeAccounts();
     for (const name of ["jact-group1", "jact-group2"]) await run("groupadd", name);
-    const options = ["--no-create-home", "--user-group", "--shell", "/bin/bash", "--comment", "A, B; ü"];
+    // A number of its own: of one that is given again, processes of an account that is gone may be left.
+    const options = [
+      "--uid",
+      "64990",
+      "--no-create-home",
+      "--user-group",
+      "--shell",
+      "/bin/bash",
+      "--comment",
+      "A, B; ü",
+    ];
     await run("useradd", ...options, "--groups", "jact-group1,jact-group2", "jact-lookup");
   });
   after(removeAccounts);

@@ -1,20 +1,31 @@
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, constants, readFileSync } from "node:fs";
 import { startTimeOf } from "../process/job-processes.ts";
+import { systemErrorCode } from "../error/error.ts";
+import { directoryFailed } from "../workspace/directories.ts";
 import type { Workspace } from "../workspace/layout.ts";
+
+/** A script on the host can put a link or a pipe in its place: neither is followed or waited for. */
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
 /**
  * Notes the session of what a stage has started. Should its first process end and leave others behind, they carry no
- * other mark that the job itself could not take off.
+ * other mark that the job itself could not take off. Throws `directory_failed` or `disk_full`.
  */
 export function noteSession(workspace: Workspace, pid: number): void {
-  appendFileSync(sessionsFile(workspace), `${pid} ${startTimeOf(pid) ?? "gone"}\n`, { mode: 0o600 });
+  const file = sessionsFile(workspace);
+  const flag = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+  try {
+    appendFileSync(file, `${pid} ${startTimeOf(pid) ?? "gone"}\n`, { mode: 0o600, flag: Object(flag) });
+  } catch (cause) {
+    throw directoryFailed(file, systemErrorCode(cause), cause);
+  }
 }
 
 /** The sessions of the job's stages that have not been given to another program since. */
 export function notedSessions(workspace: Workspace): number[] {
   let text: string;
   try {
-    text = readFileSync(sessionsFile(workspace), "utf8");
+    text = readFileSync(sessionsFile(workspace), { encoding: "utf8", flag: FLAGS });
   } catch {
     return [];
   }

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readdirSync, readSync, unlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, unlinkSync } from "node:fs";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { capture, type Captured } from "./capture.ts";
 
@@ -41,17 +41,26 @@ export interface Fifo {
   readonly writeEnd: number;
 }
 
-/** Takes one pipe out of the directory; undefined when none is left. */
+/**
+ * Takes one pipe out of the directory; undefined when none is left. Never waits, whatever a job has put there.
+ * Throws `directory_failed` when it is no directory of pipes any more.
+ */
 export function takeFifo(directory: string): Fifo | undefined {
-  for (const name of readdirSync(directory)) {
+  try {
+    const [name] = readdirSync(directory);
+    if (name === undefined) return undefined;
     const path = `${directory}/${name}`;
     // Read and write at once never blocks on Linux (fifo(7)), and keeps the reader from seeing an end too early.
     const readEnd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-    const writeEnd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+    if (!fstatSync(readEnd).isFIFO()) throw notMade(directory, `"${name}" is no pipe`);
+    // By the descriptor: under the name there may be another pipe by now, which nobody reads.
+    const writeEnd = openSync(`/proc/self/fd/${readEnd}`, constants.O_WRONLY);
     unlinkSync(path);
     return { readEnd, writeEnd };
+  } catch (cause) {
+    if (cause instanceof JacamarError) throw cause;
+    throw notMade(directory, systemErrorCode(cause) ?? "unknown error", cause);
   }
-  return undefined;
 }
 
 /** Reads what is in the pipe now, at most `limitBytes`, without waiting for more. */
