@@ -1,4 +1,4 @@
-import { appendFileSync, constants, readFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
 import { startTimeOf } from "../process/job-processes.ts";
 import { systemErrorCode } from "../error/error.ts";
 import { directoryFailed } from "../workspace/directories.ts";
@@ -13,9 +13,13 @@ const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = consta
  */
 export function noteSession(workspace: Workspace, pid: number): void {
   const file = sessionsFile(workspace);
-  const flag = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
   try {
-    appendFileSync(file, `${pid} ${startTimeOf(pid) ?? "gone"}\n`, { mode: 0o600, flag: Object(flag) });
+    const descriptor = openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+    try {
+      writeSync(descriptor, `${pid} ${startTimeOf(pid) ?? "gone"}\n`);
+    } finally {
+      closeSync(descriptor);
+    }
   } catch (cause) {
     throw directoryFailed(file, systemErrorCode(cause), cause);
   }
@@ -25,7 +29,7 @@ export function noteSession(workspace: Workspace, pid: number): void {
 export function notedSessions(workspace: Workspace): number[] {
   let text: string;
   try {
-    text = readFileSync(sessionsFile(workspace), { encoding: "utf8", flag: FLAGS });
+    text = readFileSync(sessionsFile(workspace), { encoding: "utf8", flag: O_RDONLY | O_NOFOLLOW | O_NONBLOCK });
   } catch {
     return [];
   }
