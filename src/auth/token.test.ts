@@ -319,6 +319,8 @@ describe("verifyToken()", () => {
     ["another project", "other_job", rsa.sign(claims({ project_id: "18" }))],
     ["another project's path", "other_job", rsa.sign(claims({ project_path: "group/demo2" }))],
     ["the project's path in capitals", "other_job", rsa.sign(claims({ project_path: "Group/Demo" }))],
+    ["a job of another project", "other_job", rsa.sign(claims({ job_project_id: "18" }))],
+    ["a job of another project's path", "other_job", rsa.sign(claims({ job_project_path: "group/demo2" }))],
     ["another pipeline", "other_job", rsa.sign(claims({ pipeline_id: "901" }))],
   ];
   for (const [what, code, token] of table) {
@@ -389,6 +391,11 @@ describe("verifyToken()", () => {
         await refused(verify(token, { job: jobOf(info) }), "claim_invalid");
       }
     }
+  });
+
+  test("takes a merge request from a fork, whose project_* are the fork's", async () => {
+    const fork = { project_id: "99", project_path: "fork/demo", job_project_id: "17", job_project_path: "group/demo" };
+    assert.equal((await verify(rsa.sign(claims(fork)))).kind, "verified");
   });
 
   test("shows the administrator both sides of a difference", async () => {

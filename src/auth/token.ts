@@ -77,6 +77,9 @@ const claimsSchema = v.object({
   user_identities: v.nullish(v.array(v.object({ provider: line, extern_uid: line })), []),
   project_id: number,
   project_path: name,
+  // In a merge request from a fork `project_*` is the fork; these are the project whose job it is.
+  job_project_id: v.nullish(number),
+  job_project_path: v.nullish(name),
   namespace_id: number,
   namespace_path: name,
   pipeline_id: number,
@@ -264,9 +267,9 @@ function judge(
   }
   const pairs: readonly [what: string, ofToken: string, ofJob: string][] = [
     ["job_id", claims.job_id, job.id],
-    ["project_id", claims.project_id, String(job.projectId)],
+    ["project_id", claims.job_project_id ?? claims.project_id, String(job.projectId)],
     ["pipeline_id", claims.pipeline_id, String(job.pipelineId)],
-    ["project_path", claims.project_path, job.projectPath],
+    ["project_path", claims.job_project_path ?? claims.project_path, job.projectPath],
   ];
   for (const [what, ofToken, ofJob] of pairs) {
     if (ofJob === "" || ofJob === "0") {
