@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { checkout, otherUser, testUser } from "../../harness/machine.ts";
+import { asUser, checkout, type Ended, otherUser, testUser } from "../../harness/machine.ts";
 import type { TestJob } from "../../harness/job.ts";
-import { doors, makeOpenDirectory, makePlace, type Place, skip } from "./support/place.ts";
+import { type Door, doors, makeOpenDirectory, makePlace, type Place, root, skip } from "./support/place.ts";
 
 const user = testUser();
 const other = otherUser() ?? user;
@@ -224,9 +224,8 @@ describe("jacamar-auth does not believe", { skip }, () => {
       const state: unknown = JSON.parse(honest.environment[stateVariable] ?? "");
       assert.ok(typeof state === "object" && state !== null && "identity" in state);
       for (const [what, change] of Object.entries(forgeries)) {
-        const identity = { ...Object(state.identity), ...change };
-        const forged = withState(honest, JSON.stringify({ ...state, identity }));
-        const prepare = await forged.prepare();
+        const identity = { ...(typeof state.identity === "object" ? state.identity : {}), ...change };
+        const prepare = await prepareWith(honest, door, JSON.stringify({ ...state, identity }));
         assert.equal(prepare.exitCode, 2, `${door}, ${what}: ${prepare.stdout}${prepare.stderr}`);
         assert.match(prepare.stdout + prepare.stderr, /^ERROR: |sudo: /m, what);
       }
@@ -240,8 +239,8 @@ describe("jacamar-auth does not believe", { skip }, () => {
     const job = place.job("setuid as root");
     await job.config();
     const text = job.environment[stateVariable] ?? "";
-    const forged = withState(job, text.replaceAll(place.dataDir, `${other.home}/.jacamar-forged`));
-    const prepare = await forged.prepare();
+    const forged = text.replaceAll(place.dataDir, `${other.home}/.jacamar-forged`);
+    const prepare = await prepareWith(job, "setuid as root", forged);
     assert.equal(prepare.exitCode, 2, prepare.stdout);
     assert.match(prepare.stdout + prepare.stderr, /^ERROR: /m);
     job.remove();
@@ -314,36 +313,23 @@ describe("jacamar-auth does not believe", { skip }, () => {
     );
   });
 
-  /** The same job, whose stages get another state from the runner. */
-  function withState(job: TestJob, state: string): TestJob {
-    return Object.create(job, {
-      prepare: {
-        value: async () => {
-          const { asUser } = await import("../../harness/machine.ts");
-          const runner = job.directory;
-          const env = { ...job.environment, [stateVariable]: state };
-          return asUser(ownerOf(runner), [join(place.stage.directory, "jacamar-auth"), "prepare"], {
-            env,
-            cwd: runner,
-          });
-        },
-      },
-    });
-  }
-
-  function ownerOf(path: string) {
-    const uid = Number(execFileSync("stat", ["-c", "%u", path], { encoding: "utf8" }));
-    return uid === 0 ? { name: "root", uid: 0, gid: 0, home: "/root" } : place.service;
+  /** The prepare stage of the job, with another state from the runner. */
+  function prepareWith(job: TestJob, door: Door, state: string): Promise<Ended> {
+    const env = { ...job.environment, [stateVariable]: state };
+    const runner = door === "setuid as root" ? root : place.service;
+    return asUser(runner, [join(place.stage.directory, "jacamar-auth"), "prepare"], { env, cwd: job.directory });
   }
 
   function assertUsersOwn(job: TestJob): void {
     const state: unknown = JSON.parse(job.environment[stateVariable] ?? "");
     assert.ok(typeof state === "object" && state !== null && "identity" in state && "workspace" in state);
-    const { name, uid, gid, downscope } = Object(state.identity);
-    assert.deepEqual({ name, uid, gid, downscope }, { ...pick(user), downscope: "setuid" });
-    for (const [key, path] of Object.entries(Object(state.workspace))) {
-      assert.ok(path === place.dataDir || String(path).startsWith(`${place.dataDir}/`), `${key}: ${String(path)}`);
-      assert.equal(String(path).split("/").includes(".."), false);
+    const identity = Object.entries(state.identity ?? {});
+    const own = identity.filter(([key]) => ["name", "uid", "gid", "downscope"].includes(key));
+    const { name, uid, gid } = user;
+    assert.deepEqual(Object.fromEntries(own), { name, uid, gid, downscope: "setuid" });
+    for (const [key, path] of Object.entries(job.state.workspace)) {
+      assert.ok(path === place.dataDir || path.startsWith(`${place.dataDir}/`), `${key}: ${path}`);
+      assert.equal(path.split("/").includes(".."), false);
     }
     assert.equal(job.answer.builds_dir, job.directoryOf("buildsDir"));
   }
@@ -361,10 +347,6 @@ describe("jacamar-auth does not believe", { skip }, () => {
       .join("\n");
   }
 });
-
-function pick({ name, uid, gid }: { name: string; uid: number; gid: number }) {
-  return { name, uid, gid };
-}
 
 /** The source of the driver; `jacamar try` stands in for the runner, and is none of it. */
 function sources(): { name: string; text: string }[] {

@@ -240,17 +240,11 @@ describe("the keys of [auth]", { skip }, () => {
       const refused = await whole({ logging, auth: `user_blocklist = ["${user.name}"]` });
       const [, id] = refusedLine.exec(refused.config.stderr) ?? [];
       const text = readFileSync(log, "utf8");
-      const entries: unknown[] = text
-        .trimEnd()
-        .split("\n")
-        .map((line) => JSON.parse(line));
-      const [first, second] = entries.map((entry) => Object(entry));
-      assert.equal(entries.length, 2);
-      assert.equal(first.decision, "allowed");
-      assert.equal(first.account, user.name);
-      assert.equal(second.decision, "refused");
-      assert.equal(second.id, id);
-      assert.match(second.reasons.join("\n"), /user_blocklist/);
+      const lines = text.trimEnd().split("\n");
+      assert.equal(lines.length, 2);
+      for (const line of lines) JSON.parse(line);
+      assert.match(lines[0] ?? "", new RegExp(`"decision":"allowed".*"account":"${user.name}"`));
+      assert.match(lines[1] ?? "", new RegExp(`"id":"${id}","decision":"refused".*user_blocklist`));
       assert.equal(/eyJ|glcbt-|must-not-reach/.test(text), false, "no token, no secret");
       assert.equal(statSync(log).mode & 0o777, 0o640);
     });

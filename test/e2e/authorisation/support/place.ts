@@ -118,7 +118,7 @@ ${options.logging ?? "enabled = false"}
 /** Makes an account of the system that nothing else uses. One that an earlier run left is removed first. */
 export function makeAccount(name: string, options: readonly string[] = []): User {
   try {
-    execFileSync("userdel", ["--remove", name], { stdio: "ignore" });
+    execFileSync("userdel", ["--force", "--remove", name], { stdio: "ignore" });
   } catch {
     // The usual case: there is none.
   }
