@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type AnyJob, Jobs, logOf } from "../stopping/jobs.ts";
 import { tracesAfter } from "../stopping/traces.ts";
-import { assertNoInside } from "./one-message.ts";
+import { assertNoInside, assertOneMessage } from "./one-message.ts";
 
 let jobs: Jobs;
 /** The user's own file outside of the job, which nothing may write to or read from. */
@@ -101,6 +101,19 @@ describe("a script in a container cannot", () => {
     assert.equal(next.stdout, "the real one\n", logOf(next));
     assert.equal(next.exitCode, 1);
     assert.equal(job.buildExitCode(), "5\n");
+    await assertCleanedUp(job);
+  });
+
+  it("leave a result for a stage whose script never runs", async () => {
+    // An entrypoint that after the first stage does nothing and is content.
+    const entrypoint = ["/bin/sh", "-c", 'if [ -e "${0%/*}/flag" ]; then exit 0; fi; exec /bin/sh "$0"'];
+    const job = jobs.job({ image: { name: image, entrypoint } });
+    await job.ready();
+    const scripts = job.directoryOf("scriptsDir");
+    const first = await job.run("build_script", `cd "${scripts}"; echo 0 > after_script.bash.status; : > flag`);
+    assert.equal(first.exitCode, 0, logOf(first));
+    const next = await job.run("after_script", "echo has run");
+    assertOneMessage(next, "job", /ended \(exit code 0\) without running the script\n/);
     await assertCleanedUp(job);
   });
 

@@ -53,6 +53,7 @@ export async function makePlace(name: string): Promise<Place> {
   const gitlab = await startGitlab();
   const service = makeAccount(`jacamar-e2e-${name}`, ["--system", "--home-dir", `/var/lib/jacamar-e2e-${name}`]);
   const dataDir = join(user.home, `.jacamar-e2e-${name}`);
+  rmSync(dataDir, { recursive: true, force: true });
   const sudoers = `/etc/sudoers.d/jacamar-e2e-${name}`;
   const capable = join(stage.directory, "node-auth");
   copyFileSync(join(stage.directory, "node"), capable);
