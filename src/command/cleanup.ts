@@ -71,28 +71,40 @@ function hasBase(context: StageContext, { workspace, config }: JobState): boolea
  */
 async function takeBack(context: StageContext, state: JobState): Promise<void> {
   const { workspace, config } = state;
-  const { projectDir } = workspace;
-  if (!isThere(workspace.buildsBase, projectDir, directoryRules(config, context.account))) return;
-  const look = await capture(
-    {
-      argv: ["find", projectDir, "-xdev", "!", "-user", String(context.account.uid), "-print", "-quit"],
-      environment: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C" },
-      workingDirectory: workspace.base,
-    },
-    { timeoutSeconds: 120 },
-  );
-  if (look.stdout === "") return;
+  const { buildsBase, buildsDir, projectDir } = workspace;
+  const rules = directoryRules(config, context.account);
+  const { uid } = context.account;
+  if (!isThere(buildsBase, buildsDir, rules)) return;
+  // The way to the work tree first: where that was given away, nothing can be said of the tree.
+  const depth = projectDir.slice(buildsDir.length).split("/").length - 1;
+  const way = await hasForeignFiles(buildsDir, uid, ["-maxdepth", String(depth)]);
+  const tree = !way && isThere(buildsBase, projectDir, rules) && (await hasForeignFiles(projectDir, uid, []));
+  if (!way && !tree) return;
+  const path = way ? buildsDir : projectDir;
   const podman = await openPodmanAgain(context, state);
-  const given = await podman.ask(["unshare", "chown", "-R", "-h", "0:0", "--", projectDir], { timeoutSeconds: 600 });
+  const given = await podman.ask(["unshare", "chown", "-R", "-h", "0:0", "--", path], { timeoutSeconds: 600 });
   if (!succeeded(given.ending)) {
     throw new JacamarError(
       "directory_failed",
-      `Cannot give the files in "${projectDir}" back to you: ${lastLine(given.stderr)}`,
+      `Cannot give the files in "${path}" back to you: ${lastLine(given.stderr)}`,
       {
-        hint: `Later jobs may fail to remove them. By hand: podman unshare chown -R 0:0 ${projectDir}`,
+        hint: `Later jobs may fail to remove them. By hand: podman unshare chown -R 0:0 ${path}`,
       },
     );
   }
+}
+
+/** Whether a file at or below a directory belongs to somebody else; the first one ends the search. */
+async function hasForeignFiles(path: string, uid: number, depth: readonly string[]): Promise<boolean> {
+  const look = await capture(
+    {
+      argv: ["find", path, ...depth, "-xdev", "!", "-user", String(uid), "-print", "-quit"],
+      environment: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C" },
+      workingDirectory: "/",
+    },
+    { timeoutSeconds: 120 },
+  );
+  return look.stdout !== "";
 }
 
 async function cleanContainers(context: StageContext, state: JobState, log: JobLog): Promise<void> {

@@ -115,6 +115,21 @@ image_pull_policy = "never"
     job.remove();
   });
 
+  it("is a builds directory of the user's, when a container gave all of it away", async () => {
+    const job = newJob(demo);
+    await ready(job);
+    const builds = job.directoryOf("buildsDir");
+    const run = await job.run("build_script", `mkdir -p '${job.directoryOf("projectDir")}'; chown -R 1000 '${builds}'`);
+    assert.equal(run.exitCode, 0, run.stderr);
+    assert.notEqual(lstatSync(builds).uid, user.uid);
+    const cleanup = await job.cleanup();
+    assert.equal(cleanup.exitCode, 0, cleanup.stderr);
+    assert.equal(lstatSync(builds).uid, user.uid);
+    await ready(job);
+    await job.cleanup();
+    job.remove();
+  });
+
   it("is no background process, also when the job hides its token", async () => {
     const job = newJob();
     await ready(job);
