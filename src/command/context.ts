@@ -1,14 +1,12 @@
 import type { Account } from "../account/account.ts";
 import { currentAccount } from "../account/account.ts";
 import { JacamarError } from "../error/error.ts";
-import { readContract, type RunnerContract } from "../gitlab/contract.ts";
 import { UserVariables } from "../gitlab/variables.ts";
 import type { RunnerFiles } from "./runner-files.ts";
 
 /** What every stage has in hand. */
 export interface StageContext {
   readonly environment: Readonly<NodeJS.ProcessEnv>;
-  readonly contract: RunnerContract;
   readonly variables: UserVariables;
   readonly account: Account;
   readonly files: RunnerFiles;
@@ -17,8 +15,7 @@ export interface StageContext {
 }
 
 /**
- * What a stage has in hand, for the account that this process has from now on. Throws `runner_contract` or
- * `account_unknown`.
+ * What a stage has in hand, for the account that this process has from now on. Throws `account_unknown`.
  *
  * @param files read before this process took that account.
  */
@@ -35,7 +32,6 @@ export function openContext(
   }
   return {
     environment,
-    contract: readContract(environment),
     variables: new UserVariables(environment),
     account,
     files,

@@ -53,17 +53,6 @@ export function dropCapabilities(): void {
   proveNoWayBack({ uid, gid });
 }
 
-/** Whether this process has what {@link becomeUser} needs. */
-export function canBecomeUser(): boolean {
-  const [status] = threadStatuses();
-  if (status === undefined) return false;
-  const effective = BigInt(`0x${status.get("CapEff") ?? "0"}`);
-  return (effective & capSetgid) !== 0n && (effective & capSetuid) !== 0n;
-}
-
-const capSetgid = 1n << 6n;
-const capSetuid = 1n << 7n;
-
 /** Throws `downscope_failed` unless each thread is the target, without any capability, and cannot become anybody else. */
 function proveNoWayBack(target: { readonly uid: number; readonly gid: number }): void {
   const uids = Array(4).fill(String(target.uid)).join("\t");

@@ -10,7 +10,6 @@ import {
   readlinkSync,
   rmSync,
   type Stats,
-  statSync,
 } from "node:fs";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 
@@ -328,11 +327,6 @@ export function directoryFailed(path: string, code: string | undefined, cause?: 
 export function isPrivateDirectory(path: string, uid: number): boolean {
   const status = lstatSync(path, { throwIfNoEntry: false });
   return status?.isDirectory() === true && status.uid === uid && (status.mode & 0o777) === 0o700;
-}
-
-/** Whether something is there at all, links followed. */
-export function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function parts(path: string): string[] {

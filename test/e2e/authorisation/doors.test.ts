@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, chmodSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startGitlab, type TestGitlab } from "../../harness/gitlab.ts";
 import { TestJob } from "../../harness/job.ts";
 import { testUser, type User } from "../../harness/machine.ts";
+import { makeServiceAccount, type ServiceAccount } from "../../harness/service-account.ts";
 import { type Stage, stageBundle } from "../../harness/stage.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -16,30 +17,20 @@ const dataDir = join(user.home, ".jacamar-e2e-doors");
 describe("jacamar-auth", { skip: isRoot ? false : "becoming another user takes root" }, () => {
   let stage: Stage;
   let gitlab: TestGitlab;
+  let account: ServiceAccount;
   let service: User;
-  const sudoers = "/etc/sudoers.d/jacamar-e2e";
 
   before(async () => {
     stage = stageBundle();
     gitlab = await startGitlab();
-    service = makeServiceAccount();
-    const capable = join(stage.directory, "node-auth");
-    copyFileSync(join(stage.directory, "node"), capable);
-    execFileSync("chown", [`root:${service.gid}`, capable]);
-    chmodSync(capable, 0o750);
-    execFileSync("setcap", ["cap_setuid,cap_setgid=ep", capable]);
-    writeFileSync(
-      sudoers,
-      `${service.name} ALL=(ALL,!root) NOPASSWD: ${join(stage.directory, "jacamar")} --handover\n`,
-      { mode: 0o440 },
-    );
+    account = makeServiceAccount(stage);
+    service = account.user;
   });
   after(async () => {
     await gitlab.stop();
+    account.remove();
     stage.remove();
-    rmSync(sudoers, { force: true });
     rmSync(dataDir, { recursive: true, force: true });
-    execFileSync("userdel", ["--remove", service.name], { stdio: "ignore" });
   });
 
   function newJob(
@@ -157,22 +148,5 @@ enabled = false
         job.remove();
       });
     });
-  }
-
-  function makeServiceAccount(): User {
-    const name = "jacamar-e2e-svc";
-    execFileSync("useradd", [
-      "--system",
-      "--create-home",
-      "--home-dir",
-      `/var/lib/${name}`,
-      "--shell",
-      "/bin/sh",
-      name,
-    ]);
-    const [, , uid, gid, , home = ""] = execFileSync("getent", ["passwd", name], { encoding: "utf8" })
-      .trim()
-      .split(":");
-    return { name, uid: Number(uid), gid: Number(gid), home };
   }
 });
