@@ -14,10 +14,10 @@ const facts = ["account", "gitlab", "config", "process", ...ground];
  * the ones before them decided, and never ahead.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["try", "exit.ts", "command", "account", "process", ...ground],
+  "main.ts": ["try", "terminal", "exit.ts", "command", "account", "process", ...ground],
   "main-auth.ts": ["exit.ts", "command", "downscope", "account", "process", ...ground],
   "exit.ts": ["system-log", ...ground],
-  try: ["command", ...facts],
+  try: ["command", "terminal", ...facts],
   command: ["auth", "system-log", "downscope", "workspace", "mechanism", "podman", "executor", ...facts],
   executor: ["podman", "mechanism", "workspace", ...facts],
   podman: ["mechanism", "workspace", ...facts],
@@ -30,6 +30,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   gitlab: ["process", ...ground],
   config: ["process", ...ground],
   process: ground,
+  terminal: [],
   log: ["error"],
   error: [],
   "version.ts": [],

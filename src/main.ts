@@ -7,6 +7,7 @@ import { readRunnerFiles } from "./command/runner-files.ts";
 import { runProgram } from "./exit.ts";
 import { JobLog } from "./log/job-log.ts";
 import { listenForStop } from "./process/signals.ts";
+import { ourTerminal, type Tool } from "./terminal/terminal.ts";
 import { version } from "./version.ts";
 
 const help = `jacamar ${version}: a custom executor for GitLab Runner
@@ -26,9 +27,15 @@ Options:
   --handover        take a stage from jacamar-auth, on standard input
   --version, --help`;
 
+/** The commands for people. No stage of a job needs them, so each is read only when it is called. */
+const tools: Readonly<Record<string, () => Promise<Tool>>> = {
+  try: async () => (await import("./try/try.ts")).tryHere,
+};
+
 const argv = process.argv.slice(2);
-if (argv[0] === "try") {
-  void runProgram(() => runTry(argv.slice(1)), undefined);
+const tool = Object.hasOwn(tools, argv[0] ?? "") ? tools[argv[0] ?? ""] : undefined;
+if (tool !== undefined) {
+  void runProgram(async () => (await tool())(argv.slice(1), ourTerminal()), undefined);
 } else {
   const stop = listenForStop();
   void runProgram(() => main(stop), stop);
@@ -62,19 +69,6 @@ async function main(stop: AbortSignal): Promise<number> {
       return 0;
     }
   }
-}
-
-async function runTry(args: readonly string[]): Promise<number> {
-  const { runTry: run } = await import("./try/try.ts");
-  const { stdout, stderr } = process;
-  return run(args, {
-    environment: process.env,
-    workingDirectory: process.cwd(),
-    stdout,
-    stderr,
-    driver: [process.execPath, process.argv[1] ?? "", "--no-auth"],
-    version,
-  });
 }
 
 function print(text: string): number {

@@ -11,6 +11,8 @@ import { readPipeline, type Pipeline } from "./pipeline.ts";
 import { runPipeline } from "./run-pipeline.ts";
 import { selectJobs } from "./schedule.ts";
 import { packSources, projectRoot, type Sources } from "./sources.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+import { version } from "../version.ts";
 import { startTokenServer } from "./token-server.ts";
 import { type Variable, valueOf, variable } from "./variables.ts";
 
@@ -30,6 +32,11 @@ export interface TryWorld {
   readonly onSignal?: (signal: NodeJS.Signals, listener: () => void) => () => void;
   /** Seconds before another attempt to prepare and before a stage is tried again. Default: the runner's 3 and 5. */
   readonly waits?: { readonly prepare: number; readonly stage: number };
+}
+
+/** `jacamar try` in a terminal, with this very program as the driver. Returns and throws as {@link runTry}. */
+export function tryHere(argv: readonly string[], terminal: Terminal): Promise<number> {
+  return runTry(argv, { ...terminal, driver: [...terminal.program, "--no-auth"], version });
 }
 
 /**

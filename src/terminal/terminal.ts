@@ -1,0 +1,28 @@
+/** The outside world of a command for people: what a test replaces. */
+export interface Terminal {
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
+  readonly workingDirectory: string;
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  /** The command that starts this same program. */
+  readonly program: readonly [string, ...string[]];
+}
+
+/**
+ * A command for people: gets what stands after its name, and returns the exit code of the program. A failure that it
+ * throws is printed by `exit.ts`, with the exit code 2 for `usage` and for the site's failures.
+ */
+export type Tool = (argv: readonly string[], terminal: Terminal) => Promise<number>;
+
+/** The terminal of this process. */
+export function ourTerminal(): Terminal {
+  return {
+    environment: process.env,
+    workingDirectory: process.cwd(),
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    program: [process.execPath, process.argv[1] ?? ""],
+  };
+}
