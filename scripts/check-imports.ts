@@ -45,6 +45,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   command: ["valibot"],
   downscope: ["valibot"],
   podman: ["valibot"],
+  executor: ["shlex", "valibot"],
   mechanism: ["valibot", "re2js"],
   auth: ["jose", "re2js", "valibot"],
   gitlab: ["valibot"],

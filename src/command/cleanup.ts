@@ -16,7 +16,7 @@ import { bashEnvironment } from "../mechanism/bash.ts";
 import { planImages } from "../mechanism/podman/image-plan.ts";
 import type { StageContext } from "./context.ts";
 import { jobMarks } from "./job-marks.ts";
-import { directoryRules, loginName } from "./job-files.ts";
+import { directoryRules, isBatch, loginName } from "./job-files.ts";
 import { readPrepared } from "./prepared.ts";
 import { type JobState, unpackState } from "./state.ts";
 
@@ -42,6 +42,7 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
       failures.push(error);
     }
   };
+  if (isBatch(state.config)) await attempt(() => endBatch(context, state, log));
   const containers = usesContainers(state, job);
   if (containers) await attempt(() => cleanContainers(context, state, log));
   let ended = 0;
@@ -53,6 +54,12 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   if (containers) await attempt(() => takeBack(context, state));
   for (const path of filesToRemove(state)) await attempt(() => removeFile(path, context, state));
   if (failures.length > 0) throw failures[0];
+}
+
+async function endBatch(context: StageContext, state: JobState, log: JobLog): Promise<void> {
+  const { endBatchJobs } = await import("./batch-cleanup.ts");
+  const ended = await endBatchJobs(context, state);
+  if (ended > 0) log.say(`Cancelled ${ended} job(s) of the scheduler that the CI job had left`);
 }
 
 /** Without the user's base directory, or with one that no job may use, prepare has made nothing. */

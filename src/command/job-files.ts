@@ -6,6 +6,11 @@ import type { UserVariables } from "../gitlab/variables.ts";
 import type { DirectoryRules } from "../workspace/directories.ts";
 import type { Workspace } from "../workspace/layout.ts";
 
+/** Whether the users' scripts become jobs of a scheduler. */
+export function isBatch(config: Config): boolean {
+  return config.general.executor !== "shell";
+}
+
 /** Whose the job's directories must be, and with which mode. */
 export function directoryRules(config: Config, account: Account): DirectoryRules {
   return { uid: account.uid, mode: config.general.group_permissions ? 0o750 : 0o700, home: account.home };

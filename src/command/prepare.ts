@@ -24,7 +24,7 @@ import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
-import { directoryRules, loginName, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import { directoryRules, isBatch, loginName, pipesDirectory, registryAuthFile } from "./job-files.ts";
 import { type Prepared, type PreparedImage, writePrepared } from "./prepared.ts";
 import { requireJob } from "./runner-files.ts";
 import { userVolumes } from "./user-volumes.ts";
@@ -49,9 +49,9 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   if (job.serviceNames.length > 0) {
     log.say(`WARNING: services are not supported by this runner, and are not started: ${job.serviceNames.join(", ")}`);
   }
-  if (!images.user) return;
+  if (!images.user && !isBatch(config)) return;
   try {
-    await prepareContainers({ context, state, job, images, log });
+    await prepareRuns({ context, state, job, images, log });
   } catch (error) {
     // What was ended with the stage did not fail.
     throwIfStopped(context.stop);
@@ -131,19 +131,19 @@ interface Preparation {
   readonly log: JobLog;
 }
 
-async function prepareContainers({ context, state, job, images, log }: Preparation): Promise<void> {
+/** What the stages need that do not run in Bash here: the login's environment, and images. */
+async function prepareRuns({ context, state, job, images, log }: Preparation): Promise<void> {
   const { config, workspace } = state;
   const { shellPath, beginning } = cleanBash(state, context.account);
   const profile = shellProfile(context.variables);
-  checkForVolumes(workspace);
-  const authFile = writeAuthFile(context, job, workspace);
+  const authFile = images.user ? prepareForContainers(context, job, workspace) : "";
   const bash = (argv: readonly [string, ...string[]]) => ({
     argv,
     environment: beginning,
     workingDirectory: workspace.base,
   });
-  const { prep_script: prepScript, archive_format: format } = config.general.podman;
-  if (prepScript !== undefined) {
+  const { prep_script: prepScript } = config.general.podman;
+  if (prepScript !== undefined && images.user) {
     const program = bashProgram(shellPath, profile, prepScript, `${workspace.privateDir}/prep_script`);
     await runPrepScript(bash(program), prepScript, context, workspace);
   }
@@ -163,7 +163,8 @@ async function prepareContainers({ context, state, job, images, log }: Preparati
   };
   const userImage = images.user && (await bring(images.user));
   const runnerImage = images.runner && (await bring(images.runner));
-  const archive = userImage && (await archiveUserImage(userImage, format, podman, { context, state, log }));
+  const archive =
+    userImage && (await archiveUserImage(userImage, archiveFormat(config), podman, { context, state, log }));
   const prepared: Prepared = {
     environment: { ...login },
     runtimeDirectory,
@@ -171,6 +172,12 @@ async function prepareContainers({ context, state, job, images, log }: Preparati
     ...(runnerImage ? { runnerImage } : {}),
   };
   writePrepared(workspace, prepared);
+}
+
+/** Throws `directory_unsafe` or `registry_auth_invalid`. Returns the path of the credentials. */
+function prepareForContainers(context: StageContext, job: Job, workspace: Workspace): string {
+  checkForVolumes(workspace);
+  return writeAuthFile(context, job, workspace);
 }
 
 /** A volume's paths are separated by colons, so a directory with one cannot be a volume. */
@@ -294,14 +301,18 @@ function withoutShell(plan: ImagePlan, said: string): JacamarError {
   });
 }
 
+/** Unset, the best for the deployment: on the runner's own node the store is at hand; other nodes may see no registry. */
+function archiveFormat(config: Config): ArchiveFormat | "none" {
+  return config.general.podman.archive_format ?? (isBatch(config) ? "docker-archive" : "none");
+}
+
 async function archiveUserImage(
   image: PreparedImage,
-  format: ArchiveFormat | "none" | undefined,
+  format: ArchiveFormat | "none",
   podman: PodmanClient,
   { context, state, log }: Pick<Preparation, "context" | "state" | "log">,
 ): Promise<string | undefined> {
-  // Unset, the best for the deployment: on the runner's own node the store is at hand.
-  if (format === undefined || format === "none") return undefined;
+  if (format === "none") return undefined;
   const place = { directory: state.workspace.privateDir, name: `image-${state.jobKey}` };
   const archive = await archiveImage(image.id, format, place, podman, context.stop);
   throwIfStopped(context.stop);

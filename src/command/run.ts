@@ -5,32 +5,31 @@ import { runBash, runContainer, type RunTools } from "../executor/shell.ts";
 import type { Job } from "../gitlab/job.ts";
 import { type Stage, toStage } from "../gitlab/stage.ts";
 import { bashScript } from "../mechanism/bash.ts";
-import { containerLabels, containerName, runArguments } from "../mechanism/podman/command.ts";
-import {
-  bashEntrypoint,
-  imageOfStage,
-  type ImagePlan,
-  planImages,
-  shEntrypoint,
-} from "../mechanism/podman/image-plan.ts";
-import { containerWrapper, generatedScriptOf } from "../mechanism/podman/wrapper.ts";
+import { runArguments } from "../mechanism/podman/command.ts";
+import { imageOfStage, type ImagePlan, planImages } from "../mechanism/podman/image-plan.ts";
 import { openPodman } from "../podman/open.ts";
-import { selinuxLabels } from "../podman/selinux.ts";
 import { removeContainers } from "../podman/containers.ts";
 import { endJobProcesses } from "../process/job-processes.ts";
 import { takePipes } from "../process/pipes.ts";
 import { makeDirectory } from "../workspace/directories.ts";
-import { isOwnFile, remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
+import { remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
+import {
+  containerSpec,
+  entrypointFailed,
+  isEntrypointOfJob,
+  noteLabelled,
+  requirePrepared,
+  writeContainerFiles,
+} from "./container-spec.ts";
 import { jobMarks } from "./job-marks.ts";
-import { directoryRules, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import { directoryRules, isBatch, pipesDirectory } from "./job-files.ts";
 import { noteSession } from "./sessions.ts";
-import { type Prepared, readPrepared } from "./prepared.ts";
+import { readPrepared } from "./prepared.ts";
 import { type ExitCodeSink, requireJob, requireScript } from "./runner-files.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type JobState, requireState } from "./state.ts";
-import { userVolumes } from "./user-volumes.ts";
 
 /**
  * A run stage: runs one script that the runner generated, on the host or in a container.
@@ -72,11 +71,18 @@ async function runStage(context: StageContext, stageName: string): Promise<Outco
     killTimeoutSeconds: config.general.kill_timeout,
     onStarted: (pid) => noteSession(workspace, pid),
   };
-  const outcome = image
-    ? await runInContainer({ context, state, job, stage, image, content, tools })
-    : await runOnHost({ context, state, job, content, tools });
+  const outcome = await runIt({ context, state, job, stage, image, content, tools });
   remove(runningFile(workspace));
   return outcome;
+}
+
+async function runIt(run: Omit<ContainerRun, "image"> & { image: ImagePlan | undefined }): Promise<Outcome> {
+  const { state, stage, image } = run;
+  if (stage.isStep && isBatch(state.config)) {
+    const { runOnScheduler } = await import("./batch-stage.ts");
+    return runOnScheduler(run);
+  }
+  return image ? runInContainer({ ...run, image }) : runOnHost(run);
 }
 
 /** Is there while a stage runs. Found at the beginning of one, it tells that the driver of the one before was killed. */
@@ -87,6 +93,10 @@ function runningFile(workspace: Workspace): string {
 /** What a killed driver left running would run on beside this stage, which may be the after_script. */
 async function endEarlierStage(context: StageContext, state: JobState, job: Job): Promise<void> {
   const { workspace, config } = state;
+  if (isBatch(config)) {
+    const { endBatchJobs } = await import("./batch-cleanup.ts");
+    await endBatchJobs(context, state);
+  }
   const prepared = readPrepared(workspace);
   if (prepared?.userImage || prepared?.runnerImage) {
     const podman = openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory);
@@ -95,6 +105,7 @@ async function endEarlierStage(context: StageContext, state: JobState, job: Job)
   await endJobProcesses(jobMarks(context, state, job), 1);
 }
 
+/** What a stage that runs a script has in hand. */
 interface HostRun {
   readonly context: StageContext;
   readonly state: JobState;
@@ -123,83 +134,34 @@ function withoutNewPrivs(state: JobState, argv: [string, ...string[]]): [string,
   return state.identity?.noNewPrivs === true ? ["setpriv", "--no-new-privs", "--", ...argv] : argv;
 }
 
-/**
- * The runner's helper unpacks artifacts and caches as root of the container and gives the files to the users that the archive names,
- * where it can. Outside those are subordinate ids, whose files no later stage on the host could remove.
- */
-const withoutChown = ["--cap-drop=CHOWN"];
-
 interface ContainerRun extends HostRun {
   readonly stage: Stage;
   readonly image: ImagePlan;
 }
 
-async function runInContainer({ context, state, job, stage, image, content, tools }: ContainerRun): Promise<Outcome> {
+async function runInContainer(run: ContainerRun): Promise<Outcome> {
+  const { state, image, tools } = run;
   const { config, workspace } = state;
   const { podman } = config.general;
   const prepared = requirePrepared(readPrepared(workspace), image);
-  const key = state.jobKey;
-  const labelled = `${workspace.privateDir}/selinux-labelled`;
-  const authFile = registryAuthFile(context.variables, job, workspace);
-  const spec = {
-    name: containerName(key, stage.fileName, Date.now().toString(36)),
-    labels: containerLabels(key, stage.fileName),
-    workspace,
-    authFile: authFile.path,
-    entrypoint: image.entrypoint ?? (prepared.image.hasBash ? bashEntrypoint : shEntrypoint),
-    removeAfterwards: !podman.disable_container_removal,
-    tty: podman.tty,
-    selinux: selinuxLabels(podman.selinux_labels, existsSync("/sys/fs/selinux/enforce"), existsSync(labelled), key),
-    user: image.user,
-    asContainerRoot: prepared.image.user !== "" && !choosesUser(image.options),
-    platform: image.platform,
-    options: image.role === "runner" ? [...withoutChown, ...image.options] : image.options,
-    volumes: image.role === "user" ? userVolumes(context, state).map(({ volume }) => volume) : [],
-    image: prepared.image.archive === undefined ? { id: prepared.image.id } : { archive: prepared.image.archive },
-    script: tools.script,
-  };
-  writeNew(tools.script, containerWrapper, 0o700);
-  writeNew(generatedScriptOf(tools.script), content, 0o700);
-  // Podman wants it to be there, though it has all images by now. A container of the job may have taken it away.
-  if (authFile.content !== undefined && !isOwnFile(authFile.path, context.account.uid)) {
-    writeNew(authFile.path, '{"auths":{}}', 0o600);
-  }
+  const archive = isBatch(config) ? undefined : prepared.image.archive;
+  const source = archive === undefined ? { id: prepared.image.id } : { archive };
+  const spec = containerSpec({ ...run, script: tools.script }, prepared.image, source);
+  writeContainerFiles(run, spec);
   // An archive may be named by its bare name.
-  const directory = prepared.image.archive === undefined ? workspace.base : workspace.privateDir;
+  const directory = archive === undefined ? workspace.base : workspace.privateDir;
   const outcome = await runContainer(runArguments(spec), {
     ...tools,
     podman: openPodman(config, workspace, prepared.environment, prepared.runtimeDirectory, directory),
-    key,
+    key: state.jobKey,
     name: spec.name,
     tty: podman.tty,
     keepEnded: podman.disable_container_removal,
   });
   const relabelled = spec.selinux.level !== undefined && spec.selinux.volumes === "relabel";
-  if (relabelled && (outcome.kind === "passed" || outcome.kind === "failed")) writeNew(labelled, "", 0o600);
-  const chosenByJob = image.role === "user" && podman.user_entry_point === undefined && image.entrypoint !== undefined;
-  if (outcome.kind === "lost" && chosenByJob) {
-    throw new JacamarError(
-      "entrypoint_failed",
-      `The entrypoint of the job's image ended (exit code ${outcome.exitCode}) without running the script`,
-      {
-        hint: 'An entrypoint must run the command that it is given, as exec "$@" does. Leave image:entrypoint out to use a shell.',
-      },
-    );
-  }
+  if (relabelled && (outcome.kind === "passed" || outcome.kind === "failed")) noteLabelled(workspace);
+  if (outcome.kind === "lost" && isEntrypointOfJob(image, config)) throw entrypointFailed(outcome.exitCode);
   return outcome;
-}
-
-/** Whether the administrator's options already say who the container's user is. */
-function choosesUser(options: readonly string[]): boolean {
-  return options.some((option) => /^(?:--user(?:ns)?(?:=|$)|-u)/.test(option));
-}
-
-function requirePrepared(prepared: Prepared | undefined, plan: ImagePlan) {
-  const image = plan.role === "user" ? prepared?.userImage : prepared?.runnerImage;
-  if (prepared && image) return { ...prepared, image };
-  throw new JacamarError("state_missing", "This stage ran without a prepare stage before it", {
-    hint: "Check that prepare_exec and prepare_args in the runner's config.toml call this program: prepare.",
-  });
 }
 
 function report(outcome: Outcome, stageName: string, exitCode: ExitCodeSink): void {

@@ -224,6 +224,17 @@ export function pullPolicy() {
   );
 }
 
+/** The executors. `sbatch` and `bsub` are Jacamar CI's other names for two of them. */
+export function executor() {
+  return named(
+    "choice",
+    v.pipe(
+      choice(["shell", "slurm", "sbatch", "flux", "pbs", "lsf", "bsub"]),
+      v.transform((name) => (name === "sbatch" ? "slurm" : name === "bsub" ? "lsf" : name)),
+    ),
+  );
+}
+
 function matching(pattern: RegExp, expected: string) {
   return v.pipe(v.string(expected), v.regex(pattern, expected));
 }

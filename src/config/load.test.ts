@@ -183,7 +183,7 @@ user_allowlist = "root"
     'f:1:1: data_dir: stands outside of a table; did you mean "general.data_dir"?',
     'f:2:2: genral: is not a known table; did you mean "general"?',
     'f:3:2: general.data_dir: is missing; expected an absolute path, or one that starts with "$HOME" or "~", with no ".." and no ":" in it',
-    'f:4:12: general.executor: "slurn" cannot be used; expected "shell"',
+    'f:4:12: general.executor: "slurn" cannot be used; expected one of "shell", "slurm", "sbatch", "flux", "pbs", "lsf", "bsub"; did you mean "slurm"?',
     'f:5:16: general.kill_timeout: 120 cannot be used; expected a duration in quotes with a unit, such as "120s", "2m" or "1h30m"; did you mean "120s"?',
     'f:6:15: general.retain_logs: "yes" cannot be used; expected true or false, without quotes',
     'f:8:18: general.podman.archive_format: "docker_archive" cannot be used; expected one of "none", "docker-archive", "docker-dir", "oci-archive", "oci-dir"; did you mean "docker-archive"?',
@@ -199,7 +199,7 @@ test("checkConfiguration() names what is missing and where it belongs", async ()
     "f:1:1: general: is missing; expected the table [general] with executor and data_dir",
   ]);
   assert.deepEqual(await problemsOf("# a\n\n  [ general ]\n"), [
-    'f:3:5: general.executor: is missing; expected "shell"',
+    'f:3:5: general.executor: is missing; expected one of "shell", "slurm", "sbatch", "flux", "pbs", "lsf", "bsub"',
     `f:3:5: general.data_dir: is missing; expected ${dataDir}`,
   ]);
   assert.deepEqual(await problemsOf('\ngeneral = { executor = "shell" }'), [
@@ -223,7 +223,7 @@ general.podman.custom_options = [
   assert.deepEqual(
     (await problemsOf(text)).map((line) => line.replace(/(data_dir: .*); expected.*/, "$1")),
     [
-      'f:1:20: general.executor: "x" cannot be used; expected "shell"',
+      'f:1:20: general.executor: "x" cannot be used; expected one of "shell", "slurm", "sbatch", "flux", "pbs", "lsf", "bsub"',
       "f:2:22: general.data_dir: 1 cannot be used",
       "f:3:28: general.podman.tty: 2 cannot be used; expected true or false, without quotes",
       "f:4:16: general.podman.volumes: is not a key of [general.podman]",
@@ -274,7 +274,7 @@ test("checkConfiguration() takes keys that JavaScript gives to every object for 
       `f:6:1: general.podman.${name}: is not a key of [general.podman]`,
     ]);
     assert.deepEqual(await problemsOf(`[general]\nexecutor = "${name}"\ndata_dir = "/ci"`), [
-      `f:2:12: general.executor: "${name}" cannot be used; expected "shell"`,
+      `f:2:12: general.executor: "${name}" cannot be used; expected one of "shell", "slurm", "sbatch", "flux", "pbs", "lsf", "bsub"`,
     ]);
   }
   assert.deepEqual(await problemsOf("__proto__.general.executor = 'shell'"), [
@@ -315,18 +315,12 @@ test("checkConfiguration() refuses keys and values whose feature is not built ye
     assert.deepEqual(others, []);
   }
   assert.match(String(await problemsOf(podman('archive_cache_size = "20GiB"'))), /6:1.*does not have a cache of image/);
-  assert.match(String(await problemsOf(general("[batch]\n"))), /4:2: batch: this version does not have/);
-  for (const name of ["slurm", "sbatch", "flux", "pbs", "lsf", "bsub"]) {
-    assert.deepEqual(await problemsOf(`[general]\nexecutor = "${name}"\ndata_dir = "/ci"`), [
-      `f:2:12: general.executor: this version does not have the executor "${name}" yet; expected "shell"`,
-    ]);
-  }
   assert.deepEqual(await problemsOf('[general]\nexecutor = "cobalt"\ndata_dir = "/ci"'), [
-    'f:2:12: general.executor: the executor "cobalt" is not supported and will not be; expected "shell"',
+    'f:2:12: general.executor: the executor "cobalt" is not supported and will not be; expected one of "shell", "slurm", "sbatch", "flux", "pbs", "lsf", "bsub"',
   ]);
 });
 
-test("checkConfiguration() knows every key of [auth] and [batch], though [batch] is not built", async () => {
+test("checkConfiguration() knows every key of [auth] and [batch]", async () => {
   const text = general(`[auth]
 downscope = "setuid"
 jacamar_path = "/opt/jacamar"
@@ -369,7 +363,7 @@ allow_illegal_args = true
 `);
   assert.deepEqual(
     (await problemsOf(text)).map((line) => line.replace(/ this.*/, "")),
-    ["f:32:7: auth.seccomp:", "f:35:2: batch:"],
+    ["f:32:7: auth.seccomp:"],
   );
 });
 
@@ -645,7 +639,7 @@ test("loadConfiguration() throws all problems in one error, one to a line", asyn
     error.message,
     [
       `${path}:1:2: general.data_dir: is missing; expected an absolute path, or one that starts with "$HOME" or "~", with no ".." and no ":" in it`,
-      `${path}:2:12: general.executor: "x" cannot be used; expected "shell"`,
+      `${path}:2:12: general.executor: "x" cannot be used; expected one of "shell", "slurm", "sbatch", "flux", "pbs", "lsf", "bsub"`,
       `${path}:3:1: general.colour: is not a key of [general]`,
     ].join("\n"),
   );

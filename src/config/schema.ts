@@ -7,6 +7,7 @@ import {
   choice,
   dataPath,
   duration,
+  executor,
   image,
   key,
   oneLine,
@@ -27,7 +28,6 @@ import {
 export type { Seconds } from "./duration.ts";
 
 // The features that `notBuilt` marks. The message reads "this version does not have <feature> yet".
-const batchExecutors = "batch executors";
 const staticBuilds = "builds directories that do not depend on the job slot";
 const commandLine = "tokens on command lines";
 
@@ -182,17 +182,13 @@ const podman = table({
 const general = table({
   executor: key(
     {
-      description: "Where jobs run. `shell`: on the machine of the runner.",
+      description:
+        "Where the users' scripts run. `shell`: on the machine of the runner. `slurm` (or `sbatch`), `flux`, `pbs`, `lsf` (or `bsub`): as a job of that scheduler.",
       details:
-        "The batch executors `slurm` (or `sbatch`), `flux`, `pbs` and `lsf` (or `bsub`) are not built yet and are refused. `cobalt` is not supported.",
-      refused: {
-        ...Object.fromEntries(
-          ["slurm", "sbatch", "flux", "pbs", "lsf", "bsub"].map((name) => [name, notYet(`the executor "${name}"`)]),
-        ),
-        cobalt: 'the executor "cobalt" is not supported and will not be',
-      },
+        "With a scheduler, `before_script` and `script` become one job of it; Git, artifacts, caches and `after_script` run on the machine of the runner. [batch] has the keys for it. `cobalt` is not supported.",
+      refused: { cobalt: 'the executor "cobalt" is not supported and will not be' },
     },
-    choice(["shell"]),
+    executor(),
   ),
   data_dir: key(
     {
@@ -454,7 +450,8 @@ const batch = table({
   ),
   env_vars: key(
     {
-      description: "Variables for the scheduler's programs. `$VAR` in a value is expanded.",
+      description:
+        "Variables for the scheduler's programs, and with them for the jobs, where the scheduler hands its caller's variables on. `$VAR` and `${VAR}` stand for variables of the user's login.",
       confidential: true,
     },
     v.optional(assignments(), []),
@@ -487,12 +484,14 @@ export const configSchema = table({
     { description: "Who may run jobs, and as whom. Only `jacamar-auth` looks at it." },
     v.optional(auth, unset),
   ),
-  batch: key({ description: "What holds for all schedulers.", notBuilt: batchExecutors }, v.optional(batch, {})),
+  batch: key({ description: "What holds for all schedulers." }, v.optional(batch, {})),
 });
 
 /** The configuration as the program uses it: checked, complete with defaults. A key without a default can be undefined. */
 export type Config = v.InferOutput<typeof configSchema>;
 export type GeneralConfig = Config["general"];
+export type ExecutorName = GeneralConfig["executor"];
+export type BatchConfig = Config["batch"];
 export type PodmanConfig = GeneralConfig["podman"];
 
 /** The words for a feature that a later version will have. */

@@ -59,7 +59,7 @@ test("unpackConfig() refuses what packConfig() did not write", async () => {
     "[]",
     "{}",
     packed.slice(0, -1),
-    packed.replace('"executor":"shell"', '"executor":"slurm"'),
+    packed.replace('"executor":"shell"', '"executor":"cobalt"'),
     packed.replace('"kill_timeout":"60.25s"', '"kill_timeout":60.25'),
     packed.replace('"general":{', '"general":{"unknown":1,'),
     packed.replace('"data_dir":"~/ci"', '"data_dir":"~/../ci"'),

@@ -70,6 +70,18 @@ export const errorCodes = {
   podman_missing: { blame: "site", means: "Podman was not found, or cannot be started." },
   podman_failed: { blame: "site", means: "Podman failed before the job's script ran." },
   container_left: { blame: "site", means: "A container of the job could not be removed." },
+  batch_arguments_invalid: { blame: "job", means: "The job's arguments for the scheduler cannot be used." },
+  batch_refused: { blame: "job", means: "The scheduler refused the job as it was asked for." },
+  batch_limit: { blame: "job", means: "The scheduler ended the job at its time or memory limit." },
+  batch_ended: {
+    blame: "site",
+    means:
+      "The scheduler ended the job before its script left an exit status: a node failed, or somebody cancelled it.",
+  },
+  batch_left: { blame: "site", means: "A job of the scheduler could not be ended, or nobody knows whether it was." },
+  scheduler_unavailable: { blame: "site", means: "The scheduler's programs are missing, or it does not answer." },
+  queue_timeout: { blame: "site", means: "The job waited in the queue for longer than the administrator allows." },
+  allocation_gone: { blame: "job", means: "The shared allocation that the job wants to use is not there." },
   process_left: { blame: "site", means: "A process of the job could not be ended." },
   log_failed: {
     blame: "site",

@@ -1,5 +1,6 @@
 import type { Workspace } from "../../workspace/layout.ts";
 import type { JobKey } from "../../gitlab/job-key.ts";
+import type { PullPolicy } from "./pull-policy.ts";
 import type { ContainerUser } from "./image-plan.ts";
 import { type Volume, volumeArgument } from "./volumes.ts";
 
@@ -20,13 +21,17 @@ export interface ContainerSpec {
   readonly platform: string;
   readonly options: readonly string[];
   readonly volumes: readonly Volume[];
-  /** What is run: the id of an image in the store, or an archive with its transport. */
+  /** What is run. */
   readonly image: ImageSource;
   /** Path of the script, the same inside and outside. */
   readonly script: string;
 }
 
-export type ImageSource = { readonly id: string } | { readonly archive: string };
+/** The id of an image in the store, an archive with its transport, or a name that the node pulls by itself. */
+export type ImageSource =
+  | { readonly id: string }
+  | { readonly archive: string }
+  | { readonly name: string; readonly policy: PullPolicy };
 
 /**
  * How SELinux lets containers at the job's directories. `relabel`: Podman labels them for the container (`:Z`, `:z`), as
@@ -44,6 +49,20 @@ export interface SelinuxLabels {
  * image and the script.
  */
 export function runArguments(spec: ContainerSpec): string[] {
+  const { options, image, argument } = runCommand(spec);
+  return [...options, image, argument];
+}
+
+/** The same in its parts: a job file adds options that are known on the node only. */
+export function runCommand(spec: ContainerSpec): { options: string[]; image: string; argument: string } {
+  return {
+    options: runOptions(spec),
+    image: imageArgument(spec.image),
+    argument: scriptArgument(spec.entrypoint, spec.script),
+  };
+}
+
+function runOptions(spec: ContainerSpec): string[] {
   const { workspace } = spec;
   return [
     "run",
@@ -60,15 +79,23 @@ export function runArguments(spec: ContainerSpec): string[] {
     ...(spec.selinux.level === undefined ? [] : ["--security-opt", `label=level:${spec.selinux.level}`]),
     ...userArguments(spec),
     ...(spec.platform === "" ? [] : [`--platform=${spec.platform}`]),
-    // What prepare has pulled is what runs; no later stage asks a registry.
-    ...("id" in spec.image ? ["--pull=never"] : []),
-    // Each start from an archive would tell the log how it is read.
-    ...("archive" in spec.image ? ["--quiet"] : []),
+    ...pullArguments(spec.image),
     ...spec.options,
     ...spec.volumes.flatMap((volume) => ["--volume", volumeArgument(volume)]),
-    "id" in spec.image ? spec.image.id : spec.image.archive,
-    scriptArgument(spec.entrypoint, spec.script),
   ];
+}
+
+function pullArguments(image: ImageSource): string[] {
+  // What prepare has pulled is what runs; no later stage asks a registry.
+  if ("id" in image) return ["--pull=never"];
+  // Each start from an archive would tell the log how it is read.
+  if ("archive" in image) return ["--quiet"];
+  return [`--pull=${image.policy}`];
+}
+
+function imageArgument(image: ImageSource): string {
+  if ("id" in image) return image.id;
+  return "archive" in image ? image.archive : image.name;
 }
 
 /** The directories that every container of a job sees, at the same path inside and outside. */

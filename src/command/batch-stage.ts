@@ -1,0 +1,218 @@
+import { JacamarError } from "../error/error.ts";
+import { type BatchEnd, runBatchJob } from "../executor/batch/batch-job.ts";
+import { type ContainerRun, type JobFiles, jobFile } from "../executor/batch/job-file.ts";
+import type { Patience } from "../executor/batch/job-watch.ts";
+import { userArguments } from "../executor/batch/own-arguments.ts";
+import { QueueBoard } from "../executor/batch/queue-board.ts";
+import { judge, type Outcome } from "../executor/outcome.ts";
+import type { Job } from "../gitlab/job.ts";
+import type { Stage } from "../gitlab/stage.ts";
+import { CarriageReturnFilter } from "../log/carriage-return.ts";
+import { JobLog } from "../log/job-log.ts";
+import { writeWhole } from "../log/output.ts";
+import { runCommand } from "../mechanism/podman/command.ts";
+import type { ImagePlan } from "../mechanism/podman/image-plan.ts";
+import { makeRuntimeDirectory } from "../podman/surroundings.ts";
+import { remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
+import { batchName, openScheduler, schedulerOf } from "./batch.ts";
+import { cleanBash, shellProfile } from "./clean-bash.ts";
+import {
+  containerSpec,
+  entrypointFailed,
+  isEntrypointOfJob,
+  requirePrepared,
+  withoutPrepare,
+  writeContainerFiles,
+} from "./container-spec.ts";
+import type { StageContext } from "./context.ts";
+import { type Prepared, readPrepared } from "./prepared.ts";
+import type { JobState } from "./state.ts";
+
+/** A user's step that is to run as a job of the scheduler. */
+export interface BatchStage {
+  readonly context: StageContext;
+  readonly state: JobState;
+  readonly job: Job;
+  readonly stage: Stage;
+  /** Undefined for the host. */
+  readonly image: ImagePlan | undefined;
+  /** The script that GitLab Runner generated. */
+  readonly content: Uint8Array;
+  readonly tools: { readonly script: string };
+}
+
+/**
+ * Runs a step as a job of the scheduler, and returns how it ended.
+ *
+ * Throws `batch_arguments_invalid`, `batch_limit` or `batch_ended` when the scheduler ended it, and what {@link runBatchJob}
+ * throws.
+ */
+export async function runOnScheduler(run: BatchStage): Promise<Outcome> {
+  const { context, state, image } = run;
+  const { config } = state;
+  const prepared = readPrepared(state.workspace);
+  if (!prepared) throw withoutPrepare();
+  const { scheduler, call } = openScheduler(state, context.account, prepared);
+  const given = argumentsOf(run);
+  const files = batchFiles(run);
+  const { jobFile: file, output, log: schedulerLog, started, status, stopping } = files;
+  for (const path of [file, output, schedulerLog, started, status, stopping]) remove(path);
+  const text = image ? containerJob(run, image, prepared, files) : hostJob(run, files);
+  writeNew(files.jobFile, text, 0o700);
+
+  const filter =
+    image && config.general.podman.tty ? new CarriageReturnFilter((chunk) => void writeWhole(1, chunk)) : undefined;
+  const log = new JobLog(1);
+  const end = await runBatchJob(
+    { name: batchName(state.jobKey), jobFile: files.jobFile, logFile: files.log, userArguments: given },
+    {
+      scheduler,
+      call,
+      board: openBoard(run),
+      files,
+      userName: context.account.name,
+      patience: patienceOf(state),
+      killTimeoutSeconds: config.general.kill_timeout,
+      say: (line) => log.say(line),
+      sink: filter ? (chunk) => filter.write(chunk) : (chunk) => void writeWhole(1, chunk),
+      stop: context.stop,
+    },
+  );
+  filter?.end();
+  return outcomeOf(end, run);
+}
+
+/** What the user asks of the scheduler. Throws `batch_arguments_invalid`. */
+function argumentsOf({ context, state }: BatchStage): string[] {
+  const { arguments_variable: names, allow_illegal_args: all } = state.config.batch;
+  const wishes = names.flatMap((name) => context.variables.get(name) ?? []);
+  return userArguments(wishes, all ? undefined : schedulerOf(state.config).ownArguments);
+}
+
+/** A person finds the job file and its output beside the script. What decides lies where no container can write. */
+function batchFiles({ state, stage }: BatchStage): JobFiles {
+  const { scriptsDir, privateDir } = state.workspace;
+  const own = `${privateDir}/${stage.fileName}`;
+  return {
+    jobFile: `${scriptsDir}/${stage.fileName}.job`,
+    output: `${scriptsDir}/${stage.fileName}.out`,
+    log: `${scriptsDir}/${stage.fileName}.log`,
+    started: `${own}.started`,
+    status: `${own}.job-status`,
+    stopping: `${own}.stopping`,
+  };
+}
+
+function hostJob(run: BatchStage, files: JobFiles): string {
+  writeNew(run.tools.script, run.content, 0o700);
+  return jobFile({ ...common(run, files), container: undefined });
+}
+
+function containerJob(run: BatchStage, image: ImagePlan, all: Prepared, files: JobFiles): string {
+  const prepared = requirePrepared(all, image);
+  const { podman } = run.state.config.general;
+  const { archive } = prepared.image;
+  // Without an archive the node pulls by itself; it may have a store of its own.
+  const source =
+    archive === undefined ? { name: image.pullName, policy: image.pullPolicies[0] ?? "missing" } : { archive };
+  const spec = containerSpec({ ...run, image, script: run.tools.script }, prepared.image, source);
+  writeContainerFiles(run, spec);
+  const command = runCommand(spec);
+  const container: ContainerRun = {
+    podman: podman.application_path ?? "podman",
+    ...command,
+    name: spec.name,
+    keepEnded: podman.disable_container_removal,
+    onNode: [],
+  };
+  return jobFile({
+    ...common(run, files),
+    // An archive may be named by its bare name.
+    workingDirectory: archive === undefined ? run.state.workspace.base : run.state.workspace.privateDir,
+    container,
+  });
+}
+
+function common({ context, state, job, stage, tools }: BatchStage, files: JobFiles) {
+  const { config, workspace } = state;
+  return {
+    title: `Job file of the CI job ${job.id}, stage ${stage.name}, for ${schedulerOf(config).title}.`,
+    shellPath: cleanBash(state, context.account).shellPath,
+    profile: shellProfile(context.variables),
+    files,
+    script: tools.script,
+    scriptStatus: statusFileOf(tools.script),
+    workingDirectory: workspace.base,
+    nodeList: schedulerOf(config).nodeList,
+    uid: context.account.uid,
+    stopGraceSeconds: config.general.kill_timeout,
+    patienceSeconds: config.batch.nfs_timeout,
+  };
+}
+
+function patienceOf({ config }: JobState): Patience {
+  const { command_delay: ask, nfs_timeout: files, queue_timeout: queue } = config.batch;
+  return {
+    askMilliseconds: ask * 1000,
+    filesMilliseconds: files * 1000,
+    queueMilliseconds: queue === undefined ? undefined : queue * 1000,
+  };
+}
+
+/** Sharing answers is a courtesy to the scheduler: where there is no place for it, each driver asks for itself. */
+function openBoard({ context, state }: BatchStage): QueueBoard | undefined {
+  try {
+    const directory = makeRuntimeDirectory(context.account, state.workspace.base);
+    return new QueueBoard(`${directory}/jacamar-ci-queue-${state.config.general.executor}`);
+  } catch (error) {
+    if (error instanceof JacamarError) return undefined;
+    throw error;
+  }
+}
+
+function outcomeOf(end: BatchEnd, { image, state }: BatchStage): Outcome {
+  const { status, stopped } = end;
+  if (stopped) return { kind: "stopped" };
+  const limit = endedByScheduler(end, state);
+  if (limit && status?.script !== 0) throw limit;
+  if (status === undefined) throw limit ?? new Error("a batch job that ended without anybody's word");
+  const outcome = judge({ status: status.script, exitCode: status.client, stopped });
+  if (outcome.kind !== "lost" || !image) return outcome;
+  if (status.client !== 125 && isEntrypointOfJob(image, state.config)) throw entrypointFailed(status.client);
+  if (status.client !== 125) return outcome;
+  throw new JacamarError("podman_failed", "Podman failed on the node before the script ran; its message stands above", {
+    hint: "Try as the same user on the same node: podman run --rm IMAGE true",
+  });
+}
+
+/** The scheduler's own reason for the end of a job, where it is one; undefined where the script simply ended. */
+function endedByScheduler({ id, state: said, status }: BatchEnd, { config }: JobState): JacamarError | undefined {
+  if (said === undefined) return undefined;
+  const { title } = schedulerOf(config);
+  const what = `${title} job ${id}`;
+  switch (said.end) {
+    case "time-limit":
+      return new JacamarError("batch_limit", `${what} was ended at its time limit: ${said.said}`, {
+        hint: "Ask for more time in SCHEDULER_PARAMETERS, or make the script shorter.",
+      });
+    case "memory-limit":
+      return new JacamarError("batch_limit", `${what} was ended at its memory limit: ${said.said}`, {
+        hint: "Ask for more memory in SCHEDULER_PARAMETERS.",
+      });
+    case "node-failure":
+    case "preempted":
+    case "cancelled":
+      return new JacamarError("batch_ended", `${what} was ended by ${title}: ${said.said}`, {
+        hint: "Somebody cancelled it, or its node failed. Retry the job.",
+      });
+    case "completed":
+    case "failed":
+    case "other":
+      if (status !== undefined) return undefined;
+      return new JacamarError(
+        "batch_ended",
+        `${what} has ended without an exit status of the script: ${said.said}${said.exitCode === undefined ? "" : `, exit code ${said.exitCode}`}`,
+        { hint: "The node may not see the job's directories (data_dir), or a start-up file of Bash calls exit." },
+      );
+  }
+}

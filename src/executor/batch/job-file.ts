@@ -1,0 +1,233 @@
+import type { Profile } from "../../mechanism/bash.ts";
+import { shellWord, shellWords } from "./shell-word.ts";
+
+/** Where a batch job's files are. All are the user's own. */
+export interface JobFiles {
+  /** The job file itself. */
+  readonly jobFile: string;
+  /** What the script prints, both streams in one. */
+  readonly output: string;
+  /** What the scheduler and the job file have to say. */
+  readonly log: string;
+  /** Is there from the job's first moment on its node: when, and on which. */
+  readonly started: string;
+  /** Is there when all is over: see `status-file.ts`. */
+  readonly status: string;
+  /** Is there when the driver has asked the job to end: it then has the whole grace for it. */
+  readonly stopping: string;
+}
+
+/** A container, as the job file starts it. */
+export interface ContainerRun {
+  /** The Podman program: a path, or a name on the login's PATH. */
+  readonly podman: string;
+  /** `podman run` and its options, without the image. */
+  readonly options: readonly string[];
+  /** What is run: an archive with its transport, or a name that the node pulls. */
+  readonly image: string;
+  /** The argument after the image. */
+  readonly argument: string;
+  readonly name: string;
+  /** Containers that have ended stay (`disable_container_removal`). */
+  readonly keepEnded: boolean;
+  /** Pieces of Bash that add to the array `options` what is known on the node only. What they print is shown to the user. */
+  readonly onNode: readonly string[];
+}
+
+/** All that a job file is made of. */
+export interface JobFileSpec {
+  /** For whoever reads the file. */
+  readonly title: string;
+  readonly shellPath: string;
+  readonly profile: Profile;
+  readonly files: JobFiles;
+  /** The script, as the host's Bash or the container gets it; its own status is left beside it by a container. */
+  readonly script: string;
+  readonly scriptStatus: string;
+  readonly workingDirectory: string;
+  /** Bash that prints the names of the job's nodes. */
+  readonly nodeList: string;
+  readonly uid: number;
+  /** How long what runs may take to end when the driver stops the job. */
+  readonly stopGraceSeconds: number;
+  /** How long a shared file system may take to show this file to the node. */
+  readonly patienceSeconds: number;
+  /** Undefined: the script runs in the login shell itself. */
+  readonly container: ContainerRun | undefined;
+}
+
+/**
+ * The job file: a script that any scheduler can run, in whatever shell it likes, and that a person can read. It starts
+ * itself again in a clean login Bash, says that the job has begun, runs the script with its output in a file of its own, and
+ * as its last act leaves how the script ended and how many bytes it wrote, all at once, by a rename.
+ *
+ * When it is told to end (SIGTERM from the driver, or from the scheduler at a limit) it ends what it runs, and says so in the
+ * status. All that depends on the job stands at the top as words of shell; the rest is the same for all jobs.
+ */
+export function jobFile(spec: JobFileSpec): string {
+  const { files, container } = spec;
+  const login = spec.profile === "login" ? "-l" : "--noprofile --norc";
+  return `#!/bin/sh
+# ${spec.title}
+# Written by the CI runner for one CI job. The script of the job is: ${printable(spec.script)}
+
+# A scheduler runs a copy of this file, by a shell of its choice. The file itself may come late on a shared file system.
+if [ "\${1-}" != login ]; then
+  waited=0
+  until [ -r ${shellWord(files.jobFile)} ]; do
+    [ "$waited" -lt ${Math.ceil(spec.patienceSeconds)} ] || { echo "The job file does not appear on $(hostname)" >&2; exit 1; }
+    sleep 1
+    waited=$((waited + 1))
+  done
+  exec ${shellWord(spec.shellPath)} ${login} ${shellWord(files.jobFile)} login
+fi
+${spec.profile === "etc-profile-only" ? "if [ -r /etc/profile ]; then . /etc/profile; fi\n" : ""}set +e
+umask 077
+shift
+output=${shellWord(files.output)}
+started=${shellWord(files.started)}
+status=${shellWord(files.status)}
+stopping=${shellWord(files.stopping)}
+script=${shellWord(spec.script)}
+script_status=${shellWord(spec.scriptStatus)}
+uid=${spec.uid}
+stop_grace=${Math.ceil(spec.stopGraceSeconds)}
+export JACAMAR_CI=true JACAMAR_CI_SHELL=${shellWord(spec.shellPath)}
+
+nodes() {
+  ${spec.nodeList}
+}
+${followed}
+cd ${shellWord(spec.workingDirectory)} || leave 1
+${container === undefined ? onHost : inContainer(container)}
+${waitAndLeave}`;
+}
+
+/** A comment ends with its line. */
+function printable(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, "?");
+}
+
+const followed = `
+# Leaves how it ended: the whole line at once, or nothing.
+leave() { # CODE
+  trap '' TERM INT HUP
+  local code=$1 bytes
+  bytes=$(wc -c <"$output") || bytes=0
+  printf 'script=%s client=%s bytes=%s signal=%s began=%s ended=%s\\n' \\
+    "\${script_code-none}" "$code" "$((bytes))" "\${told-none}" "$began" "$(date +%s)" >"$status.new" && mv -f "$status.new" "$status"
+  exit "$code"
+}
+
+began=$(date +%s)
+printf '%s %s\\n' "$began" "$(nodes 2>/dev/null | head -n 1 | tr -d '\\n' | cut -c 1-500)" >"$started.new" && mv -f "$started.new" "$started"
+[ -s "$started" ] || echo "The file $started cannot be written" >&2
+
+# The scheduler's own grace is not known; half a minute is usual. The driver waits for as long as it says.
+grace() { if [ -e "$stopping" ]; then echo "$stop_grace"; elif [ "$stop_grace" -lt 15 ]; then echo "$stop_grace"; else echo 15; fi; }
+
+# What runs is told to end, once, and made to end when it has not after the grace.
+told=
+end() { # SIGNAL
+  [ -z "$told" ] || return
+  told=$1
+  tell
+  { sleep "$(grace)" & pause=$!; trap 'kill "$pause"; exit' TERM; wait "$pause"; force; } >/dev/null 2>&1 8>&- &
+  killer=$!
+}
+trap 'end TERM' TERM
+trap 'end INT' INT
+trap 'end HUP' HUP
+`;
+
+const onHost = `
+tell() { kill -TERM -- "-$child" 2>/dev/null; kill -CONT -- "-$child" 2>/dev/null; }
+force() { kill -KILL -- "-$child"; }
+finish() { script_code=$1; }
+
+# The login shell reads the script itself: the functions of its start-up files (module) are there. Its own process group can
+# be told to end without this shell. A signal that users ask the scheduler for is passed on.
+set -m
+( set +m; trap - INT HUP USR1 USR2; set --; trap 'set -- 143' TERM; (. "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >>"$output" 2>&1 </dev/null &
+child=$!
+set +m
+trap 'kill -USR1 -- "-$child" 2>/dev/null' USR1
+trap 'kill -USR2 -- "-$child" 2>/dev/null' USR2
+`;
+
+function inContainer(container: ContainerRun): string {
+  return `
+# Podman's surroundings on this node: a directory of the user's, made by the system or by this job, and a place for what it unpacks.
+own() { [ -d "$1" ] && [ ! -h "$1" ] && [ "$(stat -c '%u %a' -- "$1")" = "$uid 700" ]; }
+XDG_RUNTIME_DIR=
+for place in "/run/user/$uid" "/tmp/jacamar-ci-$uid" "$PWD/run"; do
+  case $place in /run/*) ;; *) mkdir -m 0700 "$place" 2>/dev/null ;; esac
+  if own "$place"; then XDG_RUNTIME_DIR=$place; break; fi
+done
+[ -n "$XDG_RUNTIME_DIR" ] || { echo "There is no runtime directory for Podman on this node: /tmp/jacamar-ci-$uid is not yours" >>"$output"; leave 1; }
+TMPDIR=$(mktemp -d "\${TMPDIR:-/tmp}/jacamar-ci-XXXXXXXX") || { echo "There is no room for temporary files on this node" >>"$output"; leave 1; }
+export XDG_RUNTIME_DIR TMPDIR
+
+podman=${shellWord(container.podman)}
+name=${shellWord(container.name)}
+image=${shellWord(container.image)}
+argument=${shellWord(container.argument)}
+keep_ended=${container.keepEnded ? "yes" : "no"}
+options=(${shellWords(container.options)})
+{
+:
+${container.onNode.join("\n")}
+} >>"$output" 2>&1
+
+remove() { if [ "$keep_ended" = yes ]; then "$podman" stop --time 0 "$name"; else "$podman" rm --force --time 0 --volumes --ignore "$name"; fi; }
+is_left() { "$podman" ps --quiet --filter "name=^$name\\$" | grep -q .; }
+tell() { "$podman" exec --user=0 "$name" /bin/sh -c 'kill -TERM -1' >/dev/null 2>&1 8>&- & }
+force() { remove; kill -KILL "$child"; }
+finish() { # CODE
+  script_code=$(cat "$script_status" 2>/dev/null)
+  case $script_code in '' | *[!0-9]*) script_code=none ;; esac
+  # The container has outlived its client, or never came to run the script.
+  if [ "$script_code" = none ] || [ -n "$told" ]; then
+    for try in 1 2 3 4 5; do
+      remove >/dev/null 2>&1 8>&-
+      is_left 8>&- || break
+      sleep "$try"
+    done
+  fi
+  echo over >&8
+  exec 8>&-
+  cd / && rm -rf -- "$TMPDIR"
+}
+
+# Whatever kills this shell may leave the container, which has a session of its own. So has this guard: it removes the
+# container when the shell is gone without a word.
+guard='
+  read -r word <"$1/guard"
+  if [ "$word" != over ]; then
+    for wait in 0 1 2 4 8; do sleep "$wait"; "$2" rm --force --time 0 --volumes --ignore "$3"; done
+    rm -rf -- "$1"
+  fi'
+mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { echo "The temporary directory of this node takes no pipes: $TMPDIR" >>"$output"; leave 1; }
+setsid bash --noprofile --norc -c "$guard" jacamar-ci-guard "$TMPDIR" "$podman" "$name" >/dev/null 2>&1 </dev/null 8>&- &
+
+"$podman" "\${options[@]}" "$image" "$argument" >>"$output" 2>&1 </dev/null 8>&- &
+child=$!
+`;
+}
+
+const waitAndLeave = `
+# A signal interrupts the waiting, not what is waited for.
+while :; do
+  wait "$child"
+  code=$?
+  if ! kill -0 "$child" 2>/dev/null; then
+    wait "$child" 2>/dev/null
+    late=$?
+    [ "$late" = 127 ] || code=$late
+    break
+  fi
+done
+[ -z "\${killer-}" ] || kill "$killer" 2>/dev/null
+finish "$code"
+case $script_code in none) leave "$code" ;; *) leave "$script_code" ;; esac
+`;

@@ -1,0 +1,218 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { hostname } from "node:os";
+import * as v from "valibot";
+import { startTimeOf } from "../../process/job-processes.ts";
+import { pause } from "../../process/signals.ts";
+import type { QueueState, SchedulerId } from "./scheduler.ts";
+
+/** Asks the scheduler for these jobs. */
+export type AskAll = (ids: readonly SchedulerId[]) => Promise<ReadonlyMap<SchedulerId, QueueState>>;
+
+const stateSchema = v.variant("kind", [
+  v.object({
+    kind: v.literal("pending"),
+    reason: v.optional(v.string()),
+    estimatedStart: v.optional(v.string()),
+    position: v.optional(v.number()),
+  }),
+  v.object({ kind: v.literal("running"), nodes: v.optional(v.string()) }),
+  v.object({
+    kind: v.literal("ended"),
+    end: v.picklist([
+      ...(["completed", "failed", "cancelled", "time-limit", "memory-limit", "node-failure", "preempted"] as const),
+      "other",
+    ]),
+    said: v.string(),
+    exitCode: v.optional(v.number()),
+  }),
+  v.object({ kind: v.literal("unknown"), said: v.string() }),
+]);
+const boardSchema = v.object({ atMilliseconds: v.number(), states: v.record(v.string(), stateSchema) });
+
+/** Longer than any question to a scheduler may take. */
+const staleLockMilliseconds = 90_000;
+const lookMilliseconds = 200;
+
+/**
+ * Where the drivers of a user's jobs on one machine share what the scheduler has answered, so that a hundred waiting jobs
+ * are asked for in one call. Each notes its job; whoever wants to know first asks for all that are noted, and the others read the answer.
+ *
+ * It lies in a directory that only the user can enter. What stands there is as good as the user's own programs; it only
+ * decides what is shown, and when the driver asks the scheduler itself: an end is always confirmed without it.
+ */
+export class QueueBoard {
+  readonly #directory: string;
+  readonly #noted = new Set<string>();
+
+  /** @param directory the user's own, 0700; made here, in a directory that is checked. */
+  constructor(directory: string) {
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+
+  /** Notes that somebody waits for the job. */
+  note(id: SchedulerId): void {
+    const path = this.#noteOf(id);
+    writeFileSync(path, owner(), { mode: 0o600 });
+    this.#noted.add(path);
+  }
+
+  /** Takes the notes of this process away. */
+  close(): void {
+    for (const path of this.#noted) unlink(path);
+    this.#noted.clear();
+  }
+
+  /** What is known of the job, by an answer that is no older than that; asks when there is none. */
+  async ask(id: SchedulerId, oldestMilliseconds: number, askAll: AskAll, stop: AbortSignal): Promise<QueueState> {
+    const wanted = Date.now() - oldestMilliseconds;
+    const deadline = Date.now() + staleLockMilliseconds;
+    while (Date.now() < deadline && !stop.aborted) {
+      const known = this.#read(id, wanted);
+      if (known) return known;
+      const lock = this.#lock();
+      if (lock === undefined) {
+        await pause(lookMilliseconds, stop);
+        continue;
+      }
+      try {
+        // Somebody may have asked between the look and the lock.
+        return this.#read(id, wanted) ?? (await this.#askForAll(id, askAll));
+      } finally {
+        closeSync(lock);
+        unlink(this.#lockFile);
+      }
+    }
+    return { kind: "unknown", said: "nobody has asked the scheduler in time" };
+  }
+
+  async #askForAll(id: SchedulerId, askAll: AskAll): Promise<QueueState> {
+    const atMilliseconds = Date.now();
+    const ids = [...new Set([id, ...this.#livingNotes()])];
+    const states = await askAll(ids);
+    const text = JSON.stringify({ atMilliseconds, states: Object.fromEntries(states) });
+    const temporary = `${this.#directory}/board.${process.pid}`;
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, this.#boardFile);
+    return states.get(id) ?? { kind: "unknown", said: "the scheduler's answer does not name the job" };
+  }
+
+  /** The jobs for which a driver still waits. What a killed one left is removed. */
+  #livingNotes(): SchedulerId[] {
+    return readdirSync(this.#directory).flatMap((name) => {
+      if (!name.startsWith(notePrefix)) return [];
+      const path = `${this.#directory}/${name}`;
+      const id = decodeURIComponent(name.slice(notePrefix.length));
+      if (isAlive(read(path))) return isId(id) ? [id] : [];
+      unlink(path);
+      return [];
+    });
+  }
+
+  #read(id: SchedulerId, wanted: number): QueueState | undefined {
+    const text = read(this.#boardFile);
+    if (text === undefined) return undefined;
+    try {
+      const board = v.safeParse(boardSchema, JSON.parse(text));
+      if (!board.success || board.output.atMilliseconds < wanted) return undefined;
+      return Object.hasOwn(board.output.states, id) ? board.output.states[id] : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The descriptor of the lock; undefined while a living process has it. */
+  #lock(): number | undefined {
+    try {
+      const descriptor = openSync(this.#lockFile, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+      writeSync(descriptor, owner());
+      return descriptor;
+    } catch {
+      const holder = read(this.#lockFile);
+      const age = Date.now() - (statSync(this.#lockFile, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+      // A lock without a name was made this moment.
+      const dead = holder !== undefined && holder !== "" && !isAlive(holder);
+      if (dead || age > staleLockMilliseconds) this.#breakLock(holder);
+      return undefined;
+    }
+  }
+
+  /** Only the lock that was looked at: another one may have broken it and made its own meanwhile. */
+  #breakLock(holder: string | undefined): void {
+    const aside = `${this.#directory}/broken.${process.pid}`;
+    try {
+      renameSync(this.#lockFile, aside);
+      if (read(aside) === holder) unlink(aside);
+      else renameSync(aside, this.#lockFile);
+    } catch {
+      // Gone already.
+    }
+  }
+
+  #noteOf(id: SchedulerId): string {
+    return `${this.#directory}/${notePrefix}${encodeURIComponent(id)}`;
+  }
+
+  get #boardFile(): string {
+    return `${this.#directory}/board`;
+  }
+
+  get #lockFile(): string {
+    return `${this.#directory}/lock`;
+  }
+}
+
+const notePrefix = "waiting.";
+
+function isId(text: string): text is SchedulerId {
+  return text !== "";
+}
+
+/** This process, so that a number that is given again is not taken for it. */
+function owner(): string {
+  return `${hostname()} ${process.pid} ${startTimeOf(process.pid) ?? ""}`;
+}
+
+function isAlive(holder: string | undefined): boolean {
+  const [host, pid, startTime] = (holder ?? "").split(" ");
+  if (host !== hostname() || pid === undefined || !/^[0-9]+$/.test(pid)) return false;
+  return startTimeOf(Number(pid)) === startTime;
+}
+
+const limitBytes = 16 * 1024 * 1024;
+
+function read(path: string): string | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const file = fstatSync(descriptor);
+    return file.isFile() && file.size <= limitBytes ? readFileSync(descriptor, "utf8") : undefined;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function unlink(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Gone already.
+  }
+}

@@ -1,0 +1,118 @@
+import type { OwnArguments } from "./own-arguments.ts";
+
+/** A scheduler's name for a job of its own. It stands on command lines, so each scheduler checks its form. */
+export type SchedulerId = string & { readonly __brand: "SchedulerId" };
+
+/** What a program of the scheduler answered. */
+export interface Answer {
+  /** Undefined when it was killed: it did not answer in time, or the stage is to end. */
+  readonly exitCode: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Calls a program of the scheduler by its bare name. Throws `scheduler_unavailable` when there is no such program. */
+export type CallScheduler = (argv: readonly [string, ...string[]]) => Promise<Answer>;
+
+/** How a scheduler says that a job has ended for good. */
+export type End =
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "time-limit"
+  | "memory-limit"
+  | "node-failure"
+  | "preempted"
+  /** Ended, in a way that this program has no word for. */
+  | "other";
+
+/**
+ * What a scheduler says of a job. Only `ended` is an end, and only a definite word of the scheduler makes one: no answer,
+ * an answer that cannot be read, or a job that it has forgotten is `unknown`.
+ */
+export type QueueState =
+  | {
+      readonly kind: "pending";
+      /** The scheduler's own word for why. */
+      readonly reason?: string | undefined;
+      readonly estimatedStart?: string | undefined;
+      /** Place in the queue, 1 for the next, where the scheduler knows it. */
+      readonly position?: number | undefined;
+    }
+  | { readonly kind: "running"; readonly nodes?: string | undefined }
+  | {
+      readonly kind: "ended";
+      readonly end: End;
+      /** The scheduler's own words. */
+      readonly said: string;
+      /** Exit code of the job file, where it is known. */
+      readonly exitCode?: number | undefined;
+    }
+  | { readonly kind: "unknown"; readonly said: string };
+
+/** What the scheduler made of a submission. */
+export type Submitted =
+  | { readonly kind: "accepted"; readonly id: SchedulerId }
+  /** It will not take this job, whoever asks again. `said` is its own message. */
+  | { readonly kind: "refused"; readonly said: string }
+  /** Nobody knows whether it has the job. */
+  | { readonly kind: "unanswered"; readonly said: string };
+
+/** A job to submit. */
+export interface Submission {
+  /** By which it is found again, whatever became of the submission. */
+  readonly name: string;
+  /** The job file: a script for sh(1). */
+  readonly jobFile: string;
+  /** What the scheduler itself has to say goes there; the script's own output does not. */
+  readonly logFile: string;
+  /** The user's, checked. */
+  readonly userArguments: readonly string[];
+}
+
+/**
+ * A scheduler, as far as schedulers differ. All else (the job file, following it, ending it) is written once; a further
+ * scheduler is one more such value.
+ *
+ * What a method returns is decided by what the programs answer. None throws for a scheduler that is away.
+ */
+export interface Scheduler {
+  /** As the job log calls it. */
+  readonly title: string;
+  /** The arguments that users may not give, because this program does. */
+  readonly ownArguments: OwnArguments;
+  /** Beginnings of the names of the variables by which it is configured, and by which it tells a job its surroundings. */
+  readonly variablePrefixes: readonly string[];
+  /** Bash that prints the names of the job's nodes on one line; it runs in the job. */
+  readonly nodeList: string;
+  submit(submission: Submission, call: CallScheduler): Promise<Submitted>;
+  /** Asks for many jobs at once. A job that the answer does not name is `unknown`. */
+  ask(ids: readonly SchedulerId[], call: CallScheduler): Promise<ReadonlyMap<SchedulerId, QueueState>>;
+  /** The user's jobs of that name that have not ended; undefined when the scheduler did not say. */
+  find(name: string, userName: string, call: CallScheduler): Promise<readonly SchedulerId[] | undefined>;
+  /** Sends SIGTERM to the job file and what it runs, without ending the job by force. */
+  terminate(id: SchedulerId, call: CallScheduler): Promise<void>;
+  /** Ends the job, whatever its state. */
+  cancel(id: SchedulerId, call: CallScheduler): Promise<void>;
+  /**
+   * The command that runs a job file as a step of a job that runs, and ends when the step does; absent where jobs cannot
+   * share an allocation.
+   */
+  step?(id: SchedulerId, jobFile: string): Step;
+}
+
+export interface Step {
+  readonly argv: readonly [string, ...string[]];
+  /** Further variables for the command. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** The last lines of what a program said, for a message: standard error, or else standard output. */
+export function said(answer: Answer): string {
+  const text = answer.stderr.trim() === "" ? answer.stdout : answer.stderr;
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (lines.length === 0) {
+    return answer.exitCode === undefined ? "no answer in time" : `no message, exit code ${answer.exitCode}`;
+  }
+  return lines.slice(-5).join("\n").slice(-2000);
+}

@@ -1,0 +1,69 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+
+/** What a job file has left as its last act. The job can write there itself, so it says something of this job alone. */
+export interface JobStatus {
+  /** The script's own exit code; undefined when the container never came to leave one. */
+  readonly script: number | undefined;
+  /** Exit code of what ran the script: Bash, or the Podman client. */
+  readonly client: number;
+  /** How long the output is, as the node sees it. */
+  readonly bytes: number;
+  /** The signal by which the job was told to end, if it was. */
+  readonly signal: string | undefined;
+  readonly beganSeconds: number;
+  readonly endedSeconds: number;
+}
+
+/** What a job file says when it begins. */
+export interface JobStart {
+  /** Seconds since 1970, by the node's clock: another number is another start, after a requeue. */
+  readonly beganSeconds: number;
+  readonly nodes: string;
+}
+
+/** Reads the status; undefined while there is none, or none that can be read. */
+export function readJobStatus(path: string): JobStatus | undefined {
+  const text = readSmall(path);
+  const match =
+    /^script=(none|\d{1,3}) client=(\d{1,3}) bytes=(\d{1,15}) signal=(none|[A-Z]{1,10})? began=(\d{1,12}) ended=(\d{1,12})\n$/.exec(
+      text ?? "",
+    );
+  if (match === null) return undefined;
+  const [, script, client, bytes, signal, began, ended] = match;
+  return {
+    script: script === "none" ? undefined : Number(script),
+    client: Number(client),
+    bytes: Number(bytes),
+    signal: signal === "none" || signal === "" ? undefined : signal,
+    beganSeconds: Number(began),
+    endedSeconds: Number(ended),
+  };
+}
+
+/** Reads what the job file said as it began; undefined while it has not. */
+export function readJobStart(path: string): JobStart | undefined {
+  const [, began, nodes] = /^(\d{1,12}) ([^\n]{0,600})\n$/.exec(readSmall(path) ?? "") ?? [];
+  return began === undefined ? undefined : { beganSeconds: Number(began), nodes: nodes ?? "" };
+}
+
+const limitBytes = 1024;
+
+/** Opened anew each time, so that a shared file system looks at the server; follows no link and waits for no pipe. */
+function readSmall(path: string): string | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const file = fstatSync(descriptor);
+    if (!file.isFile() || file.size > limitBytes) return undefined;
+    const bytes = Buffer.alloc(limitBytes);
+    return bytes.toString("utf8", 0, readSync(descriptor, bytes, 0, limitBytes, 0));
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(descriptor);
+  }
+}
