@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { build, type Plugin } from "esbuild";
@@ -18,6 +18,7 @@ const outdir = values.outdir ?? join(checkout, "dist");
  * asked for. A job starts the program a dozen times, and reading 250 kB more costs each start some milliseconds.
  */
 const lazyModules: Readonly<Record<string, string>> = {
+  "jacamar-check.cjs": "src/check/check.ts",
   "jacamar-try.cjs": "src/try/try.ts",
   "jacamar-config.cjs": "src/command/config.ts",
   "jacamar-decide.cjs": "src/command/authorised-config.ts",
@@ -70,6 +71,8 @@ async function bundleOf(entry: string, file: string) {
 mkdirSync(outdir, { recursive: true });
 for (const { outputFiles } of bundles) for (const file of outputFiles) replace(file.path, file.contents);
 replace(join(outdir, "meta.json"), JSON.stringify(bundles.map(({ metafile }) => metafile)));
+// For editors: `jacamar init` names it in the first line of the file that it writes.
+replace(join(outdir, "jacamar.schema.json"), readFileSync(join(checkout, "docs/jacamar.schema.json")));
 replace(join(outdir, "jacamar"), launcher("jacamar.cjs", ["node"]), 0o755);
 // `node-auth` is a Node.js that a service account alone may run, with the capabilities to become another user.
 replace(join(outdir, "jacamar-auth"), launcher("jacamar-auth.cjs", ["node-auth", "node"]), 0o755);

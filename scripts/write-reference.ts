@@ -1,9 +1,11 @@
-// Writes docs/configuration.md and docs/jacamar.schema.json from the schema. With --check it only says what is out of date.
+// Writes the reference pages and docs/jacamar.schema.json from the sources. With --check it only says what is out of date.
 import { readFileSync, writeFileSync } from "node:fs";
+import { checkReference } from "../src/check/reference.ts";
 import { configurationJsonSchema } from "../src/config/json-schema.ts";
 import { configurationReference } from "../src/config/reference.ts";
 
 const pages = {
+  "check.md": checkReference(),
   "configuration.md": configurationReference(),
   "jacamar.schema.json": `${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`,
 };

@@ -18,6 +18,10 @@ Called by GitLab Runner (config.toml, [runners.custom]):
   jacamar [--no-auth] run SCRIPT STAGE
   jacamar [--no-auth] cleanup [--configuration FILE]
 
+For administrators:
+  jacamar check [FILE]
+                    find what is wrong with a configuration (jacamar check --help)
+
 For everybody:
   jacamar try [--configuration FILE] [--job NAME]... [.gitlab-ci.yml]
                     run a pipeline here, without a GitLab server (jacamar try --help)
@@ -29,6 +33,7 @@ Options:
 
 /** The commands for people. No stage of a job needs them, so each is read only when it is called. */
 const tools: Readonly<Record<string, () => Promise<Tool>>> = {
+  check: async () => (await import("./check/check.ts")).checkHere,
   try: async () => (await import("./try/try.ts")).tryHere,
 };
 

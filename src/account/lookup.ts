@@ -76,6 +76,21 @@ export async function groupsOf(
   return gids.map((gid) => ({ gid, name: names.get(gid) }));
 }
 
+/**
+ * Which of the names the name service knows, in one question.
+ * Throws `account_unknown` when the name service does not answer in time, or answers what is no entry.
+ */
+export async function knownNames(
+  database: "passwd" | "group",
+  names: readonly string[],
+  timeoutSeconds = patienceSeconds,
+): Promise<ReadonlySet<string>> {
+  const keys = names.filter(isKey);
+  if (keys.length === 0) return new Set();
+  const { stdout } = await ask(database, keys, timeoutSeconds);
+  return new Set(stdout.split("\n").map((line) => line.slice(0, Math.max(0, line.indexOf(":")))));
+}
+
 async function passwordEntry(key: string, timeoutSeconds: number): Promise<SystemAccount | undefined> {
   const { stdout, missing } = await ask("passwd", [key], timeoutSeconds);
   if (missing) return undefined;
@@ -138,7 +153,8 @@ async function ask(
   if (exitCode !== 0 && exitCode !== 2) throw failed(database, `getent ended with ${exitCode}`);
   if (answer.stdout.length > answerLimit) throw failed(database, "the answer is too long");
   if (answer.stdout !== "" && !answer.stdout.endsWith("\n")) throw failed(database, "the answer was cut off");
-  if (database === "passwd" && exitCode === 2 && answer.stdout !== "") throw failed(database, "the answer is no entry");
+  if (database === "passwd" && keys.length === 1 && exitCode === 2 && answer.stdout !== "")
+    throw failed(database, "the answer is no entry");
   return { stdout: answer.stdout, missing: exitCode === 2 };
 }
 

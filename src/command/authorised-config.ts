@@ -5,9 +5,9 @@ import { readUidMin } from "../account/login-definitions.ts";
 import { groupsOf, lookUpAccount } from "../account/lookup.ts";
 import { authorize, type Decision } from "../auth/authorize.ts";
 import { keyCacheDirectory } from "../auth/key-cache.ts";
-import { keyServer } from "../auth/key-server.ts";
 import { keySource } from "../auth/keys.ts";
 import { type Reason, refusals } from "../auth/reasons.ts";
+import { refuseNoNewPrivs, requireDownscope, requireServer } from "../auth/requirements.ts";
 import { type RunAs, runAsScript } from "../auth/runas.ts";
 import { idTokenHint } from "../auth/token-hint.ts";
 import { type Claims, verifyToken } from "../auth/token.ts";
@@ -88,24 +88,11 @@ function reasonText({ rule, verdict, detail }: Reason): string {
 }
 
 /** `[auth]`, without which nobody is authorised. Throws `config_invalid`. */
-function requireAuth(config: Config): AuthConfig & { readonly downscope: NonNullable<AuthConfig["downscope"]> } {
-  const { auth } = config;
-  if (auth?.downscope === undefined) {
-    throw new JacamarError(
-      "config_invalid",
-      "The configuration does not say how the rights of the runner are given up",
-      {
-        hint: 'Add [auth] with downscope = "setuid", "sudo" or "none".',
-      },
-    );
-  }
-  if (auth.no_new_privs && config.general.run_mechanism === "podman") {
-    throw new JacamarError("config_invalid", 'no_new_privs and run_mechanism = "podman" exclude each other', {
-      hint: "With no_new_privs newuidmap cannot map the subordinate ids of rootless Podman.",
-    });
-  }
+function requireAuth(config: Config): ReturnType<typeof requireDownscope> {
+  const auth = requireDownscope(config);
+  refuseNoNewPrivs(config);
   chooseSink(auth.logging ?? defaultLogging);
-  return { ...auth, downscope: auth.downscope };
+  return auth;
 }
 
 /** Throws `job_refused` for a CI variable that is larger than the administrator allows. */
@@ -128,13 +115,8 @@ async function verifiedClaims(
   { config, auth, job, variables, environment }: Question,
   telling: Telling,
 ): Promise<Claims> {
-  const { gitlab_server: serverAddress, jwt_env_variable: variable } = config.general;
-  if (serverAddress === undefined) {
-    throw new JacamarError("config_invalid", "The configuration does not name the GitLab server", {
-      hint: 'Add to [general]: gitlab_server = "https://gitlab.example.com".',
-    });
-  }
-  const server = keyServer(serverAddress);
+  const { jwt_env_variable: variable } = config.general;
+  const server = requireServer(config);
   const verdict = await verifyToken({
     token: variables.get(variable)?.text,
     job,

@@ -5,7 +5,7 @@ import { durationExpected } from "./duration.ts";
 import { factsOf, keysOf, kindOf, optionsOf } from "./kinds.ts";
 import { show, showPath } from "./problem.ts";
 import { type Config, configSchema, notYet } from "./schema.ts";
-import { isTomlTable, type Position, readToml } from "./toml.ts";
+import { isTomlTable, type Position, readToml, valueAt } from "./toml.ts";
 
 export type Path = readonly (string | number)[];
 
@@ -19,6 +19,8 @@ export interface Fault {
   readonly suggestion?: string;
   /** What stands here should be a table, so nothing can be said about its keys. */
   readonly noTable?: true;
+  /** The rule of docs/check.md that found it; absent for what the schema and the parser find. */
+  readonly rule?: string;
   /** A word that may be a known one mistyped. */
   readonly mistyped?: { readonly word: string; readonly known: readonly string[] };
 }
@@ -26,6 +28,8 @@ export interface Fault {
 export interface Inspection {
   /** The text that places refer to, see `TomlText`; undefined when it is not TOML. */
   readonly text: string | undefined;
+  /** What the file holds; undefined when it is not TOML. */
+  readonly table: TomlTable | undefined;
   readonly slashes: readonly Position[];
   /** Undefined exactly when there are faults. */
   readonly config: Config | undefined;
@@ -38,7 +42,7 @@ export async function inspect(original: string): Promise<Inspection> {
   const toml = readToml(original);
   if ("reason" in toml) {
     const fault: Fault = { path: [], at: { line: toml.line, column: toml.column }, message: toml.reason };
-    return { text: undefined, slashes: [], config: undefined, faults: [fault], warnings: [] };
+    return { text: undefined, table: undefined, slashes: [], config: undefined, faults: [fault], warnings: [] };
   }
   const structure = structureFaults(toml.table, configSchema, []);
   const result = v.safeParse(configSchema, toml.table);
@@ -51,14 +55,11 @@ export async function inspect(original: string): Promise<Inspection> {
   const config = result.success && faults.length === 0 ? result.output : undefined;
   return {
     text: toml.text,
+    table: toml.table,
     slashes: toml.slashes,
     config,
     faults,
-    warnings: [
-      ...toml.slashes.map(slashWarning),
-      ...patterns.warnings,
-      ...(config === undefined ? [] : uselessKeys(config, toml.table)),
-    ],
+    warnings: [...toml.slashes.map(slashWarning), ...patterns.warnings],
   };
 }
 
@@ -92,6 +93,7 @@ function unknownKey(path: Path, value: TomlValue, known: readonly string[]): Fau
   };
 }
 
+/** Every key that the schema knows below a table, the inner ones too. */
 function keyPaths(schema: v.GenericSchema, path: Path): Path[] {
   return [...(keysOf(schema) ?? [])].flatMap(([name, entry]) => {
     const here = [...path, name];
@@ -160,7 +162,8 @@ async function patternFindings(table: TomlTable): Promise<{ faults: Fault[]; war
     if (kindOf(schemaAt(path) ?? configSchema) !== "list of regular expressions") continue;
     const list = valueAt(table, path);
     if (!Array.isArray(list)) continue;
-    if (list.length === 0) warnings.push({ path, at: "value", message: "is empty, so that nothing is allowed" });
+    if (list.length === 0)
+      warnings.push({ path, at: "value", message: "is empty, so that nothing is allowed", rule: "empty-list" });
     for (const [index, source] of list.entries()) {
       if (typeof source !== "string" || source === "" || source.length > 4096) continue;
       const here: Path = [...path, index];
@@ -175,7 +178,9 @@ async function patternFindings(table: TomlTable): Promise<{ faults: Fault[]; war
         continue;
       }
       const message = openMessage(openEnds(source));
-      if (message !== undefined) warnings.push({ path: here, at: "value", message: `${show(source)} ${message}` });
+      if (message !== undefined) {
+        warnings.push({ path: here, at: "value", message: `${show(source)} ${message}`, rule: "open-pattern" });
+      }
     }
   }
   return { faults, warnings };
@@ -197,40 +202,9 @@ function slashWarning(at: Position): Fault {
     path: [],
     at,
     message: "\\/ is not TOML and was read as /",
+    rule: "toml-slash",
     expected: "single quotes '…', in which a backslash is only a backslash",
   };
-}
-
-/** Keys that are right and have no effect with the others. */
-function uselessKeys(config: Config, table: TomlTable): Fault[] {
-  const { run_mechanism, force_mechanism, podman } = config.general;
-  const without = (name: string) => `has no effect without ${name}`;
-  const rules: readonly (readonly [boolean, Path, string])[] = [
-    [force_mechanism && run_mechanism === undefined, ["force_mechanism"], without("general.run_mechanism")],
-    [run_mechanism === undefined, ["podman"], without("general.run_mechanism")],
-    [!force_mechanism, ["podman", "default_image"], without("general.force_mechanism")],
-    ...["runner_options", "runner_entry_point", "runner_pull_policy"].map(
-      (name) => [podman.runner_image === undefined, ["podman", name], without("general.podman.runner_image")] as const,
-    ),
-  ];
-  return rules
-    .map(([useless, path, message]): Fault & { useless: boolean } => ({
-      useless,
-      path: ["general", ...path],
-      at: "key",
-      message,
-    }))
-    .filter(({ useless, path }) => useless && valueAt(table, path) !== undefined);
-}
-
-function valueAt(table: TomlTable, path: Path) {
-  let value: ReturnType<typeof readStep> = table;
-  for (const step of path) value = isTomlTable(value) ? readStep(value, String(step)) : undefined;
-  return value;
-}
-
-function readStep(table: TomlTable, name: string) {
-  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 function isBelow(path: Path, outer: Path): boolean {

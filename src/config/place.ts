@@ -20,6 +20,7 @@ export function placeFaults(faults: readonly Fault[], inspection: Inspection, fi
         message: syntax?.message ?? fault.message,
         ...(expected === undefined ? {} : { expected }),
         ...(suggestion === undefined ? {} : { suggestion }),
+        ...(fault.rule === undefined ? {} : { rule: fault.rule }),
       };
     })
     .toSorted((a, b) => a.line - b.line || a.column - b.column);
@@ -68,6 +69,9 @@ function placesOf(text: string): Map<string, Place> {
     for (const node of parseTOML(text, { tomlVersion: "1.1" }).body[0].body) {
       if (node.type === "TOMLTable") {
         addKeys(node.key, []);
+        // In an array of tables the key alone does not say which one it is.
+        const name = placeName(node.resolvedKey);
+        if (!places.has(name)) places.set(name, { key: start(node.key), value: undefined });
         addPairs(node.body, node.resolvedKey);
       } else addPairs([node], []);
     }

@@ -13,17 +13,27 @@ export interface Problem {
   readonly expected?: string;
   /** The known key or value that was probably meant. */
   readonly suggestion?: string;
+  /** The rule that found it, as docs/check.md names it; absent for what the schema and the parser find. */
+  readonly rule?: string;
 }
 
 /** `FILE:LINE:COLUMN: key.path: what is wrong; expected …; did you mean "x"?` on one line, whatever the file holds. */
 export function formatProblem(problem: Problem): string {
-  const { file, line, column, path, message, expected, suggestion } = problem;
+  return line(problem, "");
+}
+
+/** The same with the kind before the message, as compilers write it, and the rule at the end. */
+export function formatFinding(problem: Problem, kind: "problem" | "warning"): string {
+  return `${line(problem, `${kind}: `)}${problem.rule === undefined ? "" : ` [${problem.rule}]`}`;
+}
+
+function line({ file, line, column, path, message, expected, suggestion }: Problem, kind: string): string {
   const parts = [
     path === "" ? message : `${path}: ${message}`,
     ...(expected === undefined ? [] : [`expected ${expected}`]),
     ...(suggestion === undefined ? [] : [`did you mean "${suggestion}"?`]),
   ];
-  return printable(`${file}:${line}:${column}: ${parts.join("; ")}`);
+  return printable(`${file}:${line}:${column}: ${kind}${parts.join("; ")}`);
 }
 
 /** A value of the file for a message: quoted when it is text, never long. */

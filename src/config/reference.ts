@@ -19,7 +19,7 @@ The configuration is one TOML file, often \`/etc/gitlab-runner/jacamar.toml\`. T
 - A key that is *not built yet* is refused, never ignored.
 - Durations are text with a unit: \`"120s"\`, \`"2m"\`, \`"1h30m"\`, at most 480h.
 - Lists may be empty. Text may not: leave the key out instead.
-- An editor that knows JSON Schema can check the file with \`docs/jacamar.schema.json\`.
+- \`jacamar check\` tells what is wrong with a file, and an editor can do the same: [check.md](check.md).
 
 \`\`\`toml
 [general]

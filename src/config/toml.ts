@@ -51,6 +51,13 @@ export function isTomlTable(value: TomlValue | undefined): value is TomlTable {
   return typeof value === "object" && !Array.isArray(value) && !(value instanceof Date);
 }
 
+/** The value of a key path; undefined where the file has none. */
+export function valueAt(table: TomlTable, path: readonly (string | number)[]): TomlValue | undefined {
+  let value: TomlValue | undefined = table;
+  for (const step of path) value = isTomlTable(value) && Object.hasOwn(value, step) ? value[step] : undefined;
+  return value;
+}
+
 /** Where a position of the parsed text stands in the original one. */
 export function inOriginal(place: Position, slashes: readonly Position[]): Position {
   let { column } = place;

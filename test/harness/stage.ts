@@ -22,10 +22,10 @@ export function stageBundle(): Stage {
   const directory = mkdtempSync("/var/tmp/jacamar-stage-");
   chmodSync(directory, 0o755);
   const dist = checkout("dist");
-  for (const name of readdirSync(dist).filter((file) => !file.endsWith(".json") && !file.startsWith("."))) {
+  for (const name of readdirSync(dist).filter((file) => file !== "meta.json" && !file.startsWith("."))) {
     const target = join(directory, name);
     copyFileSync(join(dist, name), target, constants.COPYFILE_FICLONE);
-    chmodSync(target, name.endsWith(".cjs") ? 0o644 : 0o755); // whatever our umask
+    chmodSync(target, /\.(?:cjs|json)$/.test(name) ? 0o644 : 0o755); // whatever our umask
   }
   place(checkout("node_modules/node/bin/node"), join(directory, "node"));
   return {

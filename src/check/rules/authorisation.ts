@@ -1,0 +1,84 @@
+import { refuseNoNewPrivs, requireDownscope, requireServer } from "../../auth/requirements.ts";
+import type { Path } from "../../config/inspect.ts";
+import type { Config } from "../../config/schema.ts";
+import { JacamarError } from "../../error/error.ts";
+import { chooseSink, defaultLogging } from "../../system-log/sink.ts";
+import type { Finding, Rule } from "../rule.ts";
+
+export const incompleteAuth: Rule = {
+  name: "auth-incomplete",
+  severity: "problem",
+  means: "`[auth]` stands in the file, and `jacamar-auth` would refuse every job with it.",
+  why: "Without the server's name no token can be verified; without a way to give the runner's rights up no job may run; and some keys exclude each other.",
+  remedy: "Add or remove the key that the message names. A file for `jacamar --no-auth` alone needs no `[auth]`.",
+  find: ({ config }) => {
+    if (config.auth === undefined) return [];
+    const auth: Path = ["auth"];
+    return [
+      ...refused(auth, () => requireDownscope(config)),
+      ...refused([...auth, "no_new_privs"], () => refuseNoNewPrivs(config)),
+      ...refused(config.general.gitlab_server === undefined ? ["general"] : ["general", "gitlab_server"], () =>
+        requireServer(config),
+      ),
+      ...refused([...auth, "logging"], () => chooseSink(config.auth?.logging ?? defaultLogging)),
+      ...rootOnly(config),
+    ];
+  },
+};
+
+function refused(path: Path, ask: () => unknown): Finding[] {
+  try {
+    ask();
+    return [];
+  } catch (error) {
+    if (!(error instanceof JacamarError)) throw error;
+    const hint = error.hint === undefined ? "" : `. ${error.hint}`;
+    return [{ path, at: "key", message: `${error.message}${hint}` }];
+  }
+}
+
+function rootOnly({ auth }: Config): Finding[] {
+  if (auth?.root_dir_creation !== true || auth.downscope !== "sudo") return [];
+  const path = ["auth", "root_dir_creation"];
+  return [{ path, at: "key", message: 'needs root, and with downscope = "sudo" the runner is not root' }];
+}
+
+export const loosenedAuth: Rule = {
+  name: "auth-loosened",
+  severity: "warning",
+  means: "A check of `jacamar-auth` is off, or looks away.",
+  why: "The message says which one, and what it would have stopped.",
+  remedy: "Turn it on again unless the site has a reason that it could tell an auditor.",
+  find: ({ config: { auth } }) => {
+    if (auth === undefined) return [];
+    const { logging, runas } = auth;
+    const longestDelaySeconds = 600;
+    const rules: readonly (readonly [boolean, readonly string[], string])[] = [
+      [
+        auth.jwt_required_aud === undefined,
+        [],
+        "jwt_required_aud is not set: a token that a job made for another service is taken, too",
+      ],
+      [
+        auth.allow_bot_accounts && runas?.validation_script !== undefined,
+        ["allow_bot_accounts"],
+        "lets accounts run jobs whose names GitLab's users choose themselves; the RunAs script must refuse what it does not know",
+      ],
+      [
+        auth.jwt_exp_delay > longestDelaySeconds,
+        ["jwt_exp_delay"],
+        "lets tokens be used long after they have ended; clocks are better kept right",
+      ],
+      [logging?.enabled === false, ["logging", "enabled"], "leaves no trace of who ran what"],
+      [logging?.required === false, ["logging", "required"], "lets jobs run whose decision nobody can look up"],
+      [
+        auth.downscope === "none",
+        ["downscope"],
+        "all jobs run as the account of the runner, and can read what the others left",
+      ],
+    ];
+    return rules
+      .filter(([holds]) => holds)
+      .map(([, names, message]): Finding => ({ path: ["auth", ...names], at: "key", message }));
+  },
+};
