@@ -14,10 +14,11 @@ const facts = ["account", "gitlab", "config", "process", ...ground];
  * the ones before them decided, and never ahead.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["check", "try", "terminal", "exit.ts", "command", "account", "process", ...ground],
+  "main.ts": ["check", "init", "try", "terminal", "exit.ts", "command", "account", "process", ...ground],
   "main-auth.ts": ["exit.ts", "command", "downscope", "account", "process", ...ground],
   "exit.ts": ["system-log", ...ground],
   try: ["command", "terminal", ...facts],
+  init: ["check", "terminal", ...facts],
   check: ["auth", "system-log", "terminal", ...facts],
   command: ["auth", "system-log", "downscope", "workspace", "mechanism", "podman", "executor", ...facts],
   executor: ["podman", "mechanism", "workspace", ...facts],
@@ -43,6 +44,7 @@ const everywhere = ["version.ts"];
 /** A room and the packages that it may import; Node's own modules are free to all, but for `childProcess`. */
 const packages: Readonly<Record<string, readonly string[]>> = {
   check: ["smol-toml", "valibot"],
+  init: ["valibot"],
   try: ["yaml", "fastest-levenshtein", "valibot"],
   command: ["valibot"],
   downscope: ["valibot"],

@@ -19,6 +19,8 @@ Called by GitLab Runner (config.toml, [runners.custom]):
   jacamar [--no-auth] cleanup [--configuration FILE]
 
 For administrators:
+  jacamar init [FILE]
+                    write a first configuration for this machine (jacamar init --help)
   jacamar check [FILE]
                     find what is wrong with a configuration (jacamar check --help)
 
@@ -34,6 +36,7 @@ Options:
 /** The commands for people. No stage of a job needs them, so each is read only when it is called. */
 const tools: Readonly<Record<string, () => Promise<Tool>>> = {
   check: async () => (await import("./check/check.ts")).checkHere,
+  init: async () => (await import("./init/init.ts")).initHere,
   try: async () => (await import("./try/try.ts")).tryHere,
 };
 
