@@ -108,7 +108,7 @@ async function measureHostStage(): Promise<void> {
     const ended = await job.run("build_script", "true");
     must(ended);
     ours.push(ended.durationMilliseconds);
-    node.push(await time([join(stage.directory, "node"), "--eval", "0"], loginEnvironment(user)));
+    node.push(await time([stage.node, "--eval", "0"], loginEnvironment(user)));
   }
   await end(job);
   const added = median(ours) - median(bare);

@@ -58,6 +58,8 @@ async function bundleOf(entry: string, file: string) {
     format: "cjs",
     platform: "node",
     target: "node26",
+    // `import()` becomes `require()`: a single executable has only that.
+    supported: { "dynamic-import": false },
     minifyWhitespace: true,
     minifySyntax: true,
     legalComments: "none",

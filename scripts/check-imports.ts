@@ -32,7 +32,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   gitlab: ["process", ...ground],
   config: ["process", ...ground],
   process: ground,
-  terminal: [],
+  terminal: ["process"],
   log: ["error"],
   error: [],
   "version.ts": [],

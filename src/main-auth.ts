@@ -6,6 +6,7 @@ import { unpackState } from "./command/state.ts";
 import { becomeUser } from "./downscope/setuid.ts";
 import { runProgram } from "./exit.ts";
 import { JobLog } from "./log/job-log.ts";
+import { ownCommand } from "./process/own-program.ts";
 import { listenForStop } from "./process/signals.ts";
 import { version } from "./version.ts";
 
@@ -54,7 +55,7 @@ async function main(): Promise<number> {
         environment: process.env,
         stop,
         log: new JobLog(1),
-        ownCommand: [process.execPath, process.argv[1] ?? ""],
+        ownCommand: ownCommand(),
       });
   }
 }

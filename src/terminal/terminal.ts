@@ -1,3 +1,5 @@
+import { ownCommand } from "../process/own-program.ts";
+
 /** The outside world of a command for people: what a test replaces. */
 export interface Terminal {
   readonly environment: Readonly<NodeJS.ProcessEnv>;
@@ -23,6 +25,6 @@ export function ourTerminal(): Terminal {
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
-    program: [process.execPath, process.argv[1] ?? ""],
+    program: ownCommand(),
   };
 }

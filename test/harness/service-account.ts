@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { User } from "./machine.ts";
 import type { Stage } from "./stage.ts";
@@ -14,19 +14,15 @@ export interface ServiceAccount {
 const sudoers = "/etc/sudoers.d/jacamar-e2e";
 
 /**
- * Makes the account as docs/administration.md has it, for the programs of the stage: a `node-auth` with file
- * capabilities, which nobody else can run, and a line for sudo. Takes root. One at a time.
+ * Makes the account as docs/administration.md has it, for the programs of the stage: a `jacamar-auth` with file
+ * capabilities, which nobody else can use, and a line for sudo. Takes root. One at a time.
  */
 export function makeServiceAccount(stage: Stage): ServiceAccount {
   const name = "jacamar-e2e-svc";
   execFileSync("useradd", ["--system", "--create-home", "--home-dir", `/var/lib/${name}`, "--shell", "/bin/sh", name]);
   const entry = execFileSync("getent", ["passwd", name], { encoding: "utf8" }).trim().split(":");
   const user = { name, uid: Number(entry[2]), gid: Number(entry[3]), home: entry[5] ?? "/" };
-  const capable = join(stage.directory, "node-auth");
-  copyFileSync(join(stage.directory, "node"), capable);
-  execFileSync("chown", [`root:${user.gid}`, capable]);
-  chmodSync(capable, 0o750);
-  execFileSync("setcap", ["cap_setuid,cap_setgid=ep", capable]);
+  stage.giveCapabilities(user.gid);
   const line = `${name} ALL=(ALL,!root) NOPASSWD: ${join(stage.directory, "jacamar")} --handover\n`;
   writeFileSync(sudoers, line, { mode: 0o440 });
   return {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import { asUser, testUser } from "./machine.ts";
 import { stageBundle } from "./stage.ts";
@@ -9,10 +8,9 @@ test("stageBundle() puts the bundle where the user can read and run it, but not 
   const user = testUser();
   const stage = stageBundle();
   try {
-    const node = await asUser(user, [join(stage.directory, "node"), "--version"]);
+    const node = await asUser(user, [stage.node, "--version"]);
     assert.match(node.stdout, /^v26\./);
-    const script =
-      '[ -x "$1/jacamar" ] && [ -r "$1/jacamar.cjs" ] && { [ "$(id -u)" = "$2" ] || ! [ -w "$1/jacamar.cjs" ]; }';
+    const script = '[ -x "$1/jacamar" ] && [ -r "$1/jacamar" ] && { [ "$(id -u)" = "$2" ] || ! [ -w "$1/jacamar" ]; }';
     const seen = await asUser(user, ["bash", "-c", script, "-", stage.directory, `${process.getuid?.()}`]);
     assert.equal(seen.exitCode, 0);
   } finally {

@@ -1,4 +1,15 @@
-import { chmodSync, copyFileSync, constants, linkSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  constants,
+  copyFileSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { checkout } from "./machine.ts";
 
@@ -6,33 +17,78 @@ import { checkout } from "./machine.ts";
 export interface Stage {
   /** 0755 and the caller's: good for files of a test, too, such as a configuration. */
   readonly directory: string;
-  /** The launcher to start. */
+  /** The program `jacamar` to start. `jacamar-auth` lies beside it. */
   readonly jacamar: string;
+  /** A Node.js for the programs of a test. */
+  readonly node: string;
+  /** Whether the programs are those of a package: single executables, with no Node.js beside them. */
+  readonly isPackaged: boolean;
+  /** Gives `jacamar-auth` the capabilities to become any user, and closes it to all but root and the group. Takes root. */
+  giveCapabilities(gid: number): void;
   /** Removes the directory. */
   remove(): void;
 }
 
 /**
- * Copies `dist/` and the Node.js it needs to a new directory below `/var/tmp`. The checkout itself may be closed to the
- * test user (`/root`), and a build of somebody else must not change the program under a test. Remove it in `after()`.
+ * A directory with the programs `jacamar` and `jacamar-auth` of a package, which the tests then run in place of `dist/`.
+ * `npm run test:package` sets it.
+ */
+const packaged = process.env["JACAMAR_TEST_PROGRAMS"];
+
+/**
+ * Copies the programs to a new directory below `/var/tmp`. The checkout itself may be closed to the test user (`/root`), and a
+ * build of somebody else must not change the program under a test. Remove it in `after()`.
  *
  * @throws when `dist/` has not been built
  */
 export function stageBundle(): Stage {
   const directory = mkdtempSync("/var/tmp/jacamar-stage-");
   chmodSync(directory, 0o755);
-  const dist = checkout("dist");
-  for (const name of readdirSync(dist).filter((file) => file !== "meta.json" && !file.startsWith("."))) {
-    const target = join(directory, name);
-    copyFileSync(join(dist, name), target, constants.COPYFILE_FICLONE);
-    chmodSync(target, /\.(?:cjs|json)$/.test(name) ? 0o644 : 0o755); // whatever our umask
-  }
-  place(checkout("node_modules/node/bin/node"), join(directory, "node"));
+  const capable = packaged === undefined ? stageCheckout(directory) : stagePackage(directory, packaged);
   return {
     directory,
     jacamar: join(directory, "jacamar"),
+    node: join(directory, packaged === undefined ? "node" : nodeOfTests),
+    isPackaged: packaged !== undefined,
+    giveCapabilities: (gid) => giveCapabilities(join(directory, capable.source), join(directory, capable.target), gid),
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
+}
+
+/** A program of a package must not find a Node.js beside it. */
+const nodeOfTests = "node-of-tests";
+
+/** The file that gets capabilities is a copy of `source` at `target`: never a second name of a file that others run. */
+interface Capable {
+  readonly source: string;
+  readonly target: string;
+}
+
+function stageCheckout(directory: string): Capable {
+  const dist = checkout("dist");
+  const files = readdirSync(dist, { withFileTypes: true }).filter((entry) => entry.isFile());
+  for (const { name } of files.filter((file) => !file.name.endsWith(".json") && !file.name.startsWith("."))) {
+    const target = join(directory, name);
+    copyFileSync(join(dist, name), target, constants.COPYFILE_FICLONE);
+    chmodSync(target, name.endsWith(".cjs") ? 0o644 : 0o755); // whatever our umask
+  }
+  place(checkout("node_modules/node/bin/node"), join(directory, "node"));
+  return { source: "node", target: "node-auth" };
+}
+
+function stagePackage(directory: string, programs: string): Capable {
+  for (const name of ["jacamar", "jacamar-auth"]) place(join(programs, name), join(directory, name));
+  place(checkout("node_modules/node/bin/node"), join(directory, nodeOfTests));
+  return { source: "jacamar", target: "jacamar-auth" };
+}
+
+/** As docs/administration.md and the package for service accounts have it. Another owner would take capabilities away again. */
+function giveCapabilities(source: string, target: string, gid: number): void {
+  rmSync(target, { force: true });
+  copyFileSync(source, target, constants.COPYFILE_FICLONE);
+  chownSync(target, 0, gid);
+  chmodSync(target, 0o750);
+  execFileSync("setcap", ["cap_setuid,cap_setgid=ep", target]);
 }
 
 /** A second name costs nothing, a copy of Node 120 MB; but only a file that all may execute can be shared so. */

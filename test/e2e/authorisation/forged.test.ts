@@ -257,7 +257,10 @@ describe("jacamar-auth does not believe", { skip }, () => {
       writeFileSync(`${trap}.cnf`, "openssl_conf = broken\n");
       writeFileSync(`${trap}.conf`, "broken = [\n");
       mkdirSync(trap);
-      const job = place.job(door, { runnerEnvironment: steering(trap), variables: steering(trap) });
+      const runnerEnvironment = steering(trap);
+      // A single executable refuses to start with it.
+      if (place.stage.isPackaged) delete runnerEnvironment["NODE_REPL_EXTERNAL_MODULE"];
+      const job = place.job(door, { runnerEnvironment, variables: steering(trap) });
       const config = await job.config();
       assert.equal(config.exitCode, 0, config.stderr);
       const prepare = await job.prepare();
@@ -268,11 +271,20 @@ describe("jacamar-auth does not believe", { skip }, () => {
       const cleanup = await job.cleanup();
       assert.equal(cleanup.exitCode, 0, cleanup.stderr);
       assert.equal(existsSync(sprung), false);
+      // Node makes this directory before any code of ours runs, unless it has capabilities. Nothing is read from it or written to it.
+      const cache = place.stage.isPackaged && door === "setuid as root" ? ["trap-cache"] : [];
       assert.deepEqual(
         readdirSync(directory).toSorted(),
-        ["trap", "trap.cjs", "trap.cnf", "trap.conf", "trap.sh"],
+        ["trap", ...cache, "trap.cjs", "trap.cnf", "trap.conf", "trap.sh"],
         "nothing was written there",
       );
+      for (const name of cache) {
+        const entries = readdirSync(join(directory, name), { recursive: true, withFileTypes: true });
+        assert.deepEqual(
+          entries.filter((entry) => !entry.isDirectory()),
+          [],
+        );
+      }
       job.remove();
     });
   }
@@ -303,11 +315,11 @@ describe("jacamar-auth does not believe", { skip }, () => {
     }
     const loadedBy = readdirSync(sprung);
     assert.ok(
-      loadedBy.some((name) => name.includes("dash") || name.includes("bash")),
+      loadedBy.some((name) => /setpriv|dash|bash/.test(name)),
       "the control: programs without capabilities load it",
     );
     assert.equal(
-      loadedBy.some((name) => name.includes("node-auth")),
+      loadedBy.some((name) => /node-auth|jacamar-auth/.test(name)),
       false,
       loadedBy.join(" "),
     );

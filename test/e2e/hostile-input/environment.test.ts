@@ -107,7 +107,7 @@ function everyEnvironment(job: AnyJob): string {
   return `env
     p=$$
     while [ "$p" -gt 0 ]; do
-      case "$(tr '\\0' ' ' < /proc/$p/cmdline)" in *jacamar.cjs*|*' --test'*|'') break ;; esac
+      case "$(tr '\\0' ' ' < /proc/$p/cmdline)" in *jacamar.cjs*|*/jacamar\\ *|*' --test'*|'') break ;; esac
       tr '\\0' '\\n' < /proc/$p/environ || break
       while read -r name value rest; do if [ "$name" = PPid: ]; then p=$value; fi; done < /proc/$p/status
     done

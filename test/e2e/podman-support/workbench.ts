@@ -56,7 +56,7 @@ export class Workbench {
   /** Writes a file of the user's and returns its path. `NODE` in a program's first line is a Node.js that the user can run. */
   write(name: string, text: string, mode = 0o600): string {
     const path = join(this.directory, name);
-    writeFileSync(path, text.replace(/^#!NODE/, `#!${this.#stage.directory}/node`), { mode });
+    writeFileSync(path, text.replace(/^#!NODE/, `#!${this.#stage.node}`), { mode });
     this.#give(path);
     return path;
   }

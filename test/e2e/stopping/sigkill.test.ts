@@ -16,7 +16,7 @@ after(() => jobs.close());
 
 /** A process of ours or of Podman's, by what stands on its command line. */
 const victims = {
-  driver: /jacamar\.cjs --no-auth/,
+  driver: /jacamar(?:\.cjs)? --no-auth/,
   "Podman client": /(?:^|\/)podman (?:run|pull|image|save|exec|ps|rm)/,
   conmon: /conmon --api/,
   "login Bash": /^\S*bash (?:-l|--noprofile)/,

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startGitlab, type TestGitlab } from "../../../harness/gitlab.ts";
 import { type JobOptions, TestJob } from "../../../harness/job.ts";
@@ -55,11 +55,7 @@ export async function makePlace(name: string): Promise<Place> {
   const dataDir = join(user.home, `.jacamar-e2e-${name}`);
   rmSync(dataDir, { recursive: true, force: true });
   const sudoers = `/etc/sudoers.d/jacamar-e2e-${name}`;
-  const capable = join(stage.directory, "node-auth");
-  copyFileSync(join(stage.directory, "node"), capable);
-  execFileSync("chown", [`root:${service.gid}`, capable]);
-  chmodSync(capable, 0o750);
-  execFileSync("setcap", ["cap_setuid,cap_setgid=ep", capable]);
+  stage.giveCapabilities(service.gid);
   writeFileSync(sudoers, `${service.name} ALL=(ALL,!root) NOPASSWD: ${join(stage.directory, "jacamar")} --handover\n`, {
     mode: 0o440,
   });
