@@ -141,13 +141,24 @@ trap 'end HUP' HUP
 `;
 
 const onHost = `
-tell() { kill -TERM -- "-$child" 2>/dev/null; kill -CONT -- "-$child" 2>/dev/null; }
+# Schedulers often tell all processes of a job. The script must hear it once: a canary tells whether it has already.
+tell() {
+  sleep 0.2
+  kill -0 "$canary" 2>/dev/null || return
+  kill -TERM -- "-$child" 2>/dev/null
+  kill -CONT -- "-$child" 2>/dev/null
+}
 force() { kill -KILL -- "-$child"; }
-finish() { script_code=$1; }
+finish() {
+  kill -KILL "$canary" 2>/dev/null
+  script_code=$1
+}
 
 # The login shell reads the script itself: the functions of its start-up files (module) are there. Its own process group can
 # be told to end without this shell. A signal that users ask the scheduler for is passed on.
 set -m
+sleep 2147483647 >/dev/null 2>&1 </dev/null &
+canary=$!
 ( set +m; trap - INT HUP USR1 USR2; set --; trap 'set -- 143' TERM; (. "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >>"$output" 2>&1 </dev/null &
 child=$!
 set +m
@@ -229,5 +240,7 @@ while :; do
 done
 [ -z "\${killer-}" ] || kill "$killer" 2>/dev/null
 finish "$code"
+# A Podman client that is told to end says that all went well.
+if [ -n "$told" ] && [ "$code" = 0 ]; then code=143; fi
 case $script_code in none) leave "$code" ;; *) leave "$script_code" ;; esac
 `;

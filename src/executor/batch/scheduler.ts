@@ -90,7 +90,7 @@ export interface Scheduler {
   ask(ids: readonly SchedulerId[], call: CallScheduler): Promise<ReadonlyMap<SchedulerId, QueueState>>;
   /** The user's jobs of that name that have not ended; undefined when the scheduler did not say. */
   find(name: string, userName: string, call: CallScheduler): Promise<readonly SchedulerId[] | undefined>;
-  /** Sends SIGTERM to the job file and what it runs, without ending the job by force. */
+  /** Sends SIGTERM to the job file, which passes it on, or to all that the job runs; nothing is ended by force. */
   terminate(id: SchedulerId, call: CallScheduler): Promise<void>;
   /** Ends the job, whatever its state. */
   cancel(id: SchedulerId, call: CallScheduler): Promise<void>;

@@ -46,7 +46,7 @@ export const slurm: Scheduler = {
   },
 
   async terminate(id, call) {
-    await call(["scancel", ...clusterOption(clusterOf(id)), "--signal=TERM", "--full", numberOf(id)]);
+    await call(["scancel", ...clusterOption(clusterOf(id)), "--signal=TERM", "--batch", numberOf(id)]);
   },
 
   async cancel(id, call) {

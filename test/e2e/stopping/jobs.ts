@@ -10,6 +10,10 @@ export interface Wanted extends Omit<JobOptions, "user" | "jacamar" | "configura
   readonly general?: string;
   /** Lines of `[general.podman]`. No image is pulled where this says nothing else. */
   readonly podman?: string;
+  /** Replaces `shell`. */
+  readonly executor?: string;
+  /** Lines of `[batch]`. */
+  readonly batch?: string;
   /** Replaces `data_dir`. */
   readonly dataDir?: string;
   /** Changes the environment of the driver in the last moment; a value of undefined takes a variable away. */
@@ -75,17 +79,25 @@ export class Jobs {
     this.give(this.directory);
   }
 
-  job({ general = "", podman = "", dataDir = this.dataDir, environment = {}, ...options }: Wanted = {}): AnyJob {
+  job({
+    general = "",
+    podman = "",
+    batch = "",
+    executor = "shell",
+    dataDir = this.dataDir,
+    environment = {},
+    ...options
+  }: Wanted = {}): AnyJob {
     const policy = /^image_pull_policy/m.test(podman) ? "" : 'image_pull_policy = "never"\n';
     const configuration = `[general]
-executor = "shell"
+executor = ${JSON.stringify(executor)}
 data_dir = ${JSON.stringify(dataDir)}
 run_mechanism = "podman"
 ${general}
 
 [general.podman]
 ${policy}${podman}
-`;
+${batch === "" ? "" : `[batch]\n${batch}\n`}`;
     return this.keep(
       new AnyJob({ user: this.user, jacamar: this.stage.jacamar, configuration, ...options }, environment),
     );
