@@ -1,3 +1,4 @@
+import { constants, readFileSync } from "node:fs";
 import { JacamarError } from "../error/error.ts";
 import { type BatchEnd, runBatchJob } from "../executor/batch/batch-job.ts";
 import { type ContainerRun, type JobFiles, jobFile } from "../executor/batch/job-file.ts";
@@ -79,7 +80,9 @@ export async function runOnScheduler(run: BatchStage): Promise<Outcome> {
     },
   );
   filter?.end();
-  return outcomeOf(end, run);
+  const words = end.stopped || end.status?.script === 0 ? "" : lastWords(files.log);
+  if (words !== "") log.say(words);
+  return outcomeOf({ ...end, words }, run);
 }
 
 /** What the user asks of the scheduler. Throws `batch_arguments_invalid`. */
@@ -170,7 +173,28 @@ function openBoard({ context, state }: BatchStage): QueueBoard | undefined {
   }
 }
 
-function outcomeOf(end: BatchEnd, { image, state }: BatchStage): Outcome {
+/** What the scheduler has written into its log of the job, its end at the most: why it ended it, as a rule. */
+function lastWords(path: string): string {
+  try {
+    const lines = readFileSync(path, {
+      encoding: "utf8",
+      flag: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    });
+    return lines.trim().split("\n").slice(-10).join("\n").slice(-4000);
+  } catch {
+    return "";
+  }
+}
+
+/** How a job ended, with what the scheduler wrote of it. */
+interface ToldEnd extends BatchEnd {
+  readonly words: string;
+}
+
+/** With some accounting plugins Slurm calls it a failure, and only its log tells the reason. */
+const memoryWords = /exceeded (?:job|step)? ?memory limit|oom[-_ ]kill|out of memory/i;
+
+function outcomeOf(end: ToldEnd, { image, state }: BatchStage): Outcome {
   const { status, stopped } = end;
   if (stopped) return { kind: "stopped" };
   const limit = endedByScheduler(end, state);
@@ -186,11 +210,11 @@ function outcomeOf(end: BatchEnd, { image, state }: BatchStage): Outcome {
 }
 
 /** The scheduler's own reason for the end of a job, where it is one; undefined where the script simply ended. */
-function endedByScheduler({ id, state: said, status }: BatchEnd, { config }: JobState): JacamarError | undefined {
+function endedByScheduler({ id, state: said, status, words }: ToldEnd, { config }: JobState): JacamarError | undefined {
   if (said === undefined) return undefined;
   const { title } = schedulerOf(config);
   const what = `${title} job ${id}`;
-  switch (said.end) {
+  switch (memoryWords.test(words) ? "memory-limit" : said.end) {
     case "time-limit":
       return new JacamarError("batch_limit", `${what} was ended at its time limit: ${said.said}`, {
         hint: "Ask for more time in SCHEDULER_PARAMETERS, or make the script shorter.",

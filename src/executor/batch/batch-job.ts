@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from "node:fs";
+import { type FSWatcher, rmSync, watch } from "node:fs";
 import { dirname } from "node:path";
 import { JacamarError } from "../../error/error.ts";
 import { pause } from "../../process/signals.ts";
@@ -119,7 +119,8 @@ class Follower {
       for (;;) {
         if (stop.aborted) return await this.#stop();
         const status = this.#look();
-        if (status) return await this.#over(status);
+        const end = status && (await this.#over(status));
+        if (end) return end;
         const verdict = this.#watch.verdict(now());
         if (verdict) return await this.#decided(verdict);
         this.#ask();
@@ -174,12 +175,18 @@ class Follower {
     return states.get(this.#id) ?? { kind: "unknown", said: "the answer does not name the job" };
   }
 
-  /** The script has ended: the rest of its output may come late on a shared file system. */
-  async #over(status: JobStatus): Promise<BatchEnd> {
+  /** The script has ended: the rest of its output may come late on a shared file system. Undefined when the job goes on. */
+  async #over(status: JobStatus): Promise<BatchEnd | undefined> {
     await this.#readTo(status.bytes, this.#tools.patience.filesMilliseconds);
     // A script that was told to end, or killed: the scheduler knows why.
-    const asked = status.signal !== undefined || status.script === 137 ? await this.#askEnd() : undefined;
-    return this.#end(status, asked, false);
+    if (status.signal === undefined && status.script !== 137) return this.#end(status, undefined, false);
+    const state = await this.#askEnd();
+    if (state?.kind !== "pending") return this.#end(status, state?.kind === "ended" ? state : undefined, false);
+    // Requeued: the end was one of this start alone.
+    rmSync(this.#tools.files.status, { force: true });
+    this.#sayAll(this.#watch.answered(state, now()));
+    this.#tick.flows();
+    return undefined;
   }
 
   async #readTo(bytes: number, patienceMilliseconds: number): Promise<void> {
@@ -196,13 +203,12 @@ class Follower {
     if (missing > 0) this.#say(`WARNING: ${missing} bytes of the job's output did not appear in time`);
   }
 
-  /** How the scheduler says that the job ended; waits a little for it to know. */
-  async #askEnd(): Promise<(QueueState & { kind: "ended" }) | undefined> {
+  /** What the scheduler makes of a job whose script has ended; waits a little for it to know. */
+  async #askEnd(): Promise<QueueState | undefined> {
     const deadline = now() + 10_000;
     while (now() < deadline && !this.#tools.stop.aborted) {
       const state = await this.#askDirectly();
-      if (state.kind === "ended") return state;
-      if (state.kind === "unknown") return undefined;
+      if (state.kind !== "running") return state;
       await pause(500, this.#tools.stop);
     }
     return undefined;
@@ -219,8 +225,7 @@ class Follower {
         },
       );
     }
-    const status = this.#look();
-    return status ? await this.#over(status) : this.#end(undefined, verdict.state, false);
+    return this.#end(this.#look(), verdict.state, false);
   }
 
   async #stop(): Promise<BatchEnd> {

@@ -7,7 +7,7 @@ export interface JobFiles {
   readonly jobFile: string;
   /** What the script prints, both streams in one. */
   readonly output: string;
-  /** What the scheduler and the job file have to say. */
+  /** What the scheduler has to say, and the job file when something is wrong with its node. */
   readonly log: string;
   /** Is there from the job's first moment on its node: when, and on which. */
   readonly started: string;
@@ -119,6 +119,8 @@ leave() { # CODE
   exit "$code"
 }
 
+# What is there is of a start before this one: the job was requeued.
+rm -f "$status"
 began=$(date +%s)
 printf '%s %s\\n' "$began" "$(nodes 2>/dev/null | head -n 1 | tr -d '\\n' | cut -c 1-500)" >"$started.new" && mv -f "$started.new" "$started"
 [ -s "$started" ] || echo "The file $started cannot be written" >&2

@@ -48,8 +48,9 @@ export class Cluster {
   }
 
   async close(): Promise<void> {
-    this.slurm.stop();
+    // A cleanup asks Slurm.
     await this.jobs.close();
+    this.slurm.stop();
   }
 }
 
