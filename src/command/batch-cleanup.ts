@@ -1,5 +1,8 @@
-import { existsSync } from "node:fs";
-import { cancelAndVerify } from "../executor/batch/batch-job.ts";
+import { existsSync, readdirSync } from "node:fs";
+import { allocationRequest } from "../executor/batch/allocation-request.ts";
+import { cancelAndVerify } from "../executor/batch/cancel.ts";
+import { endStep } from "../executor/batch/step.ts";
+import type { Job } from "../gitlab/job.ts";
 import { batchName, openScheduler } from "./batch.ts";
 import type { StageContext } from "./context.ts";
 import { readPrepared } from "./prepared.ts";
@@ -9,14 +12,34 @@ import type { JobState } from "./state.ts";
  * Ends what the scheduler still has of the CI job, found by its name alone. Returns how many jobs there were.
  * Throws `batch_left` when they cannot be ended, or the scheduler does not say.
  */
-export async function endBatchJobs(context: StageContext, state: JobState): Promise<number> {
+export async function endBatchJobs(context: StageContext, state: JobState, job: Job | undefined): Promise<number> {
   // Without what prepare has left nothing was submitted.
   const prepared = existsSync(state.workspace.privateDir) ? readPrepared(state.workspace) : undefined;
   if (!prepared) return 0;
   const { scheduler, call } = openScheduler(state, context.account, prepared);
   const name = batchName(state.jobKey);
   const userName = context.account.name;
-  const found = await scheduler.find(name, userName, call);
-  if (found?.length === 0) return 0;
-  return cancelAndVerify({ ids: found ?? [], name, scheduler, call, userName }, () => undefined);
+  const request = allocationRequest(
+    context.variables.get("JACAMAR_SCHEDULER_ACTION"),
+    context.variables.get("JACAMAR_SCHEDULER_JOB_KEY"),
+    { projectId: job?.projectId ?? 0, pipelineId: job?.pipelineId ?? 0 },
+  );
+  let ended = 0;
+  if (request !== undefined && scheduler.steps !== undefined) {
+    const tools = { scheduler, call, userName };
+    ended += await endStep({ steps: scheduler.steps, name }, tools, () => undefined);
+    // An allocation that is still waited for is nobody's: the job that took it was killed before it ran.
+    if (request.action === "allocate" && !hasStarted(state)) ended += await endAll(request.name);
+  }
+  return ended + (await endAll(name));
+
+  async function endAll(wanted: string): Promise<number> {
+    const found = await scheduler.find(wanted, userName, call);
+    if (found?.length === 0) return 0;
+    return cancelAndVerify({ ids: found ?? [], name: wanted, scheduler, call, userName }, () => undefined);
+  }
+}
+
+function hasStarted({ workspace }: JobState): boolean {
+  return readdirSync(workspace.privateDir).some((name) => name.endsWith(".started"));
 }

@@ -1,6 +1,10 @@
 import { constants, readFileSync } from "node:fs";
 import { JacamarError } from "../error/error.ts";
-import { type BatchEnd, runBatchJob } from "../executor/batch/batch-job.ts";
+import { type AllocationRequest, allocationRequest } from "../executor/batch/allocation-request.ts";
+import { findProgram, programEnvironment } from "../executor/batch/programs.ts";
+import { runInAllocation } from "./allocation.ts";
+import { runBatchJob } from "../executor/batch/batch-job.ts";
+import type { BatchEnd, BatchTools } from "../executor/batch/following.ts";
 import { type ContainerRun, type JobFiles, jobFile } from "../executor/batch/job-file.ts";
 import type { Patience } from "../executor/batch/job-watch.ts";
 import { userArguments } from "../executor/batch/own-arguments.ts";
@@ -12,10 +16,12 @@ import { CarriageReturnFilter } from "../log/carriage-return.ts";
 import { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { runCommand } from "../mechanism/podman/command.ts";
+import { choosesGpus, gpuGrant } from "../mechanism/podman/gpu-grant.ts";
+import { schedulerVariables } from "../mechanism/podman/scheduler-variables.ts";
 import type { ImagePlan } from "../mechanism/podman/image-plan.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
-import { batchName, openScheduler, schedulerOf } from "./batch.ts";
+import { batchName, type OpenScheduler, openScheduler, schedulerOf } from "./batch.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import {
   containerSpec,
@@ -53,8 +59,10 @@ export async function runOnScheduler(run: BatchStage): Promise<Outcome> {
   const { config } = state;
   const prepared = readPrepared(state.workspace);
   if (!prepared) throw withoutPrepare();
-  const { scheduler, call } = openScheduler(state, context.account, prepared);
+  const opened = openScheduler(state, context.account, prepared);
+  const { scheduler, call } = opened;
   const given = argumentsOf(run);
+  const request = requestOf(run);
   const files = batchFiles(run);
   const { jobFile: file, output, log: schedulerLog, started, status, stopping } = files;
   for (const path of [file, output, schedulerLog, started, status, stopping]) remove(path);
@@ -64,21 +72,23 @@ export async function runOnScheduler(run: BatchStage): Promise<Outcome> {
   const filter =
     image && config.general.podman.tty ? new CarriageReturnFilter((chunk) => void writeWhole(1, chunk)) : undefined;
   const log = new JobLog(1);
-  const end = await runBatchJob(
-    { name: batchName(state.jobKey), jobFile: files.jobFile, logFile: files.log, userArguments: given },
-    {
-      scheduler,
-      call,
-      board: openBoard(run),
-      files,
-      userName: context.account.name,
-      patience: patienceOf(state),
-      killTimeoutSeconds: config.general.kill_timeout,
-      say: (line) => log.say(line),
-      sink: filter ? (chunk) => filter.write(chunk) : (chunk) => void writeWhole(1, chunk),
-      stop: context.stop,
-    },
-  );
+  const tools: BatchTools = {
+    scheduler,
+    call,
+    board: openBoard(run),
+    files,
+    userName: context.account.name,
+    patience: patienceOf(state),
+    killTimeoutSeconds: config.general.kill_timeout,
+    say: (line) => log.say(line),
+    sink: filter ? (chunk) => filter.write(chunk) : (chunk) => void writeWhole(1, chunk),
+    stop: context.stop,
+  };
+  const name = batchName(state.jobKey);
+  const end =
+    request === undefined
+      ? await runBatchJob({ name, jobFile: files.jobFile, logFile: files.log, userArguments: given }, tools)
+      : await runInAllocation({ ...shared(run, opened, request), userArguments: given, jobFile: files.jobFile }, tools);
   filter?.end();
   const words = end.stopped || end.status?.script === 0 ? "" : lastWords(files.log);
   if (words !== "") log.say(words);
@@ -90,6 +100,30 @@ function argumentsOf({ context, state }: BatchStage): string[] {
   const { arguments_variable: names, allow_illegal_args: all } = state.config.batch;
   const wishes = names.flatMap((name) => context.variables.get(name) ?? []);
   return userArguments(wishes, all ? undefined : schedulerOf(state.config).ownArguments);
+}
+
+/** Whether the job shares an allocation. Throws `batch_arguments_invalid`. */
+function requestOf({ context, state, job }: BatchStage): AllocationRequest | undefined {
+  const { variables } = context;
+  const action = variables.get("JACAMAR_SCHEDULER_ACTION");
+  const request = allocationRequest(action, variables.get("JACAMAR_SCHEDULER_JOB_KEY"), job);
+  const { title, steps } = schedulerOf(state.config);
+  if (request === undefined || steps !== undefined) return request;
+  throw new JacamarError("batch_arguments_invalid", `${title} cannot share an allocation between jobs`, {
+    hint: "Remove JACAMAR_SCHEDULER_ACTION from the job.",
+  });
+}
+
+function shared({ state }: BatchStage, { scheduler, programs }: OpenScheduler, request: AllocationRequest) {
+  if (scheduler.steps === undefined) throw new Error("an allocation of a scheduler without steps");
+  return {
+    request,
+    steps: scheduler.steps,
+    stepName: batchName(state.jobKey),
+    program: (name: string) => findProgram(name, scheduler, programs),
+    environment: programEnvironment(scheduler, programs),
+    workingDirectory: state.workspace.base,
+  };
 }
 
 /** A person finds the job file and its output beside the script. What decides lies where no container can write. */
@@ -126,7 +160,7 @@ function containerJob(run: BatchStage, image: ImagePlan, all: Prepared, files: J
     ...command,
     name: spec.name,
     keepEnded: podman.disable_container_removal,
-    onNode: [],
+    onNode: [schedulerVariables, ...(choosesGpus(image.options) ? [] : [gpuGrant])],
   };
   return jobFile({
     ...common(run, files),
@@ -210,10 +244,12 @@ function outcomeOf(end: ToldEnd, { image, state }: BatchStage): Outcome {
 }
 
 /** The scheduler's own reason for the end of a job, where it is one; undefined where the script simply ended. */
-function endedByScheduler({ id, state: said, status, words }: ToldEnd, { config }: JobState): JacamarError | undefined {
+function endedByScheduler(
+  { title: what, state: said, status, words }: ToldEnd,
+  { config }: JobState,
+): JacamarError | undefined {
   if (said === undefined) return undefined;
   const { title } = schedulerOf(config);
-  const what = `${title} job ${id}`;
   switch (memoryWords.test(words) ? "memory-limit" : said.end) {
     case "time-limit":
       return new JacamarError("batch_limit", `${what} was ended at its time limit: ${said.said}`, {

@@ -1,7 +1,7 @@
 import type { Account } from "../account/account.ts";
 import type { Config } from "../config/schema.ts";
 import type { JobKey } from "../gitlab/job-key.ts";
-import { openPrograms } from "../executor/batch/programs.ts";
+import { openPrograms, type ProgramsOptions } from "../executor/batch/programs.ts";
 import type { CallScheduler, Scheduler } from "../executor/batch/scheduler.ts";
 import { schedulers } from "../executor/batch/schedulers.ts";
 import { cleanBash } from "./clean-bash.ts";
@@ -12,6 +12,7 @@ import type { JobState } from "./state.ts";
 export interface OpenScheduler {
   readonly scheduler: Scheduler;
   readonly call: CallScheduler;
+  readonly programs: ProgramsOptions;
 }
 
 /** The scheduler that the configuration names. Only for a configuration with one. */
@@ -29,14 +30,14 @@ export function openScheduler(
 ): OpenScheduler {
   const { config, workspace } = state;
   const scheduler = schedulerOf(config);
-  const call = openPrograms(scheduler, {
+  const programs = {
     beginning: cleanBash(state, account).beginning,
     login: prepared.environment,
     directory: config.batch.scheduler_bin,
     assignments: config.batch.env_vars,
     workingDirectory: workspace.base,
-  });
-  return { scheduler, call };
+  };
+  return { scheduler, programs, call: openPrograms(scheduler, programs) };
 }
 
 /** The name of all that the scheduler runs for a CI job. It is found again by it, whatever became of the driver. */

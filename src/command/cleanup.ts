@@ -42,7 +42,7 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
       failures.push(error);
     }
   };
-  if (isBatch(state.config)) await attempt(() => endBatch(context, state, log));
+  if (isBatch(state.config)) await attempt(() => endBatch(context, state, job, log));
   const containers = usesContainers(state, job);
   if (containers) await attempt(() => cleanContainers(context, state, log));
   let ended = 0;
@@ -56,9 +56,9 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   if (failures.length > 0) throw failures[0];
 }
 
-async function endBatch(context: StageContext, state: JobState, log: JobLog): Promise<void> {
+async function endBatch(context: StageContext, state: JobState, job: Job | undefined, log: JobLog): Promise<void> {
   const { endBatchJobs } = await import("./batch-cleanup.ts");
-  const ended = await endBatchJobs(context, state);
+  const ended = await endBatchJobs(context, state, job);
   if (ended > 0) log.say(`Cancelled ${ended} job(s) of the scheduler that the CI job had left`);
 }
 

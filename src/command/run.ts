@@ -95,7 +95,7 @@ async function endEarlierStage(context: StageContext, state: JobState, job: Job)
   const { workspace, config } = state;
   if (isBatch(config)) {
     const { endBatchJobs } = await import("./batch-cleanup.ts");
-    await endBatchJobs(context, state);
+    await endBatchJobs(context, state, job);
   }
   const prepared = readPrepared(workspace);
   if (prepared?.userImage || prepared?.runnerImage) {

@@ -66,14 +66,9 @@ export class JobWatch {
     return this.#askAt;
   }
 
-  /** How old an answer that somebody else got may be. */
+  /** How old an answer may be; 0 where it decides, so that it must be of this moment. */
   get oldestAnswerMilliseconds(): number {
     return this.#endedAt === undefined ? this.#interval * 0.9 : 0;
-  }
-
-  /** Whether the next answer decides, so that it must be the scheduler's own and of this moment. */
-  get confirming(): boolean {
-    return this.#endedAt !== undefined;
   }
 
   /** The job file has said that it runs. Returns what the log is told. */

@@ -94,16 +94,25 @@ export interface Scheduler {
   terminate(id: SchedulerId, call: CallScheduler): Promise<void>;
   /** Ends the job, whatever its state. */
   cancel(id: SchedulerId, call: CallScheduler): Promise<void>;
-  /**
-   * The command that runs a job file as a step of a job that runs, and ends when the step does; absent where jobs cannot
-   * share an allocation.
-   */
-  step?(id: SchedulerId, jobFile: string): Step;
+  /** How jobs run as steps of an allocation that one of them took; absent where they cannot. */
+  readonly steps?: Steps;
 }
 
-export interface Step {
+/** How a scheduler runs a program in what a running job of the user has been given. */
+export interface Steps {
+  /** The command that runs a job file there, under that name, and ends when it does. */
+  run(allocation: SchedulerId, name: string, jobFile: string): StepCommand;
+  /** The steps of that name in the user's jobs; undefined when the scheduler did not say. */
+  find(name: string, userName: string, call: CallScheduler): Promise<readonly SchedulerId[] | undefined>;
+  /** Sends SIGTERM to what the step runs. */
+  terminate(step: SchedulerId, call: CallScheduler): Promise<void>;
+  /** Ends a step by force. */
+  cancel(step: SchedulerId, call: CallScheduler): Promise<void>;
+}
+
+export interface StepCommand {
   readonly argv: readonly [string, ...string[]];
-  /** Further variables for the command. */
+  /** Further variables for the command, which the step inherits. */
   readonly environment: Readonly<Record<string, string>>;
 }
 

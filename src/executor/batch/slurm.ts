@@ -53,12 +53,33 @@ export const slurm: Scheduler = {
     await call(["scancel", ...clusterOption(clusterOf(id)), numberOf(id)]);
   },
 
-  step(id, jobFile) {
-    // All of the allocation's first node, whatever else runs in it; srun calls in the script may share it, too.
-    const options = [`--jobid=${numberOf(id)}`, "--overlap", "--nodes=1", "--ntasks=1", "--cpu-bind=none", "--mem=0"];
-    return { argv: ["srun", ...options, "/bin/sh", jobFile], environment: { SLURM_OVERLAP: "1" } };
+  steps: {
+    run(allocation, name, jobFile) {
+      // All of the allocation's first node, whatever else runs in it; srun calls in the script may share it, too.
+      const place = [`--jobid=${numberOf(allocation)}`, "--overlap", "--nodes=1", "--ntasks=1"];
+      const options = [...place, "--cpu-bind=none", "--mem=0", `--job-name=${name}`];
+      return { argv: ["srun", ...options, "/bin/sh", jobFile], environment: { SLURM_OVERLAP: "1" } };
+    },
+    async find(name, userName, call) {
+      const answer = await call(["squeue", "--noheader", "--steps", `--user=${userName}`, "--format=%i|%j"]);
+      if (answer.exitCode !== 0) return undefined;
+      return lines(answer.stdout).flatMap((line) => {
+        const [, id, stepName] = /^(\d+\.\d+)\|(.*)$/.exec(line.trim()) ?? [];
+        return stepName === name && isStepId(id) ? [id] : [];
+      });
+    },
+    async terminate(step, call) {
+      await call(["scancel", "--signal=TERM", step]);
+    },
+    async cancel(step, call) {
+      await call(["scancel", step]);
+    },
   },
 };
+
+function isStepId(text: string | undefined): text is SchedulerId {
+  return text !== undefined && /^[1-9][0-9]{0,18}\.[0-9]{1,9}$/.test(text);
+}
 
 const notEnded = "PENDING,RUNNING,SUSPENDED,CONFIGURING,COMPLETING,REQUEUED,STOPPED";
 

@@ -1,0 +1,108 @@
+import { JacamarError } from "../error/error.ts";
+import type { AllocationRequest } from "../executor/batch/allocation-request.ts";
+import { awaitStart } from "../executor/batch/batch-job.ts";
+import { cancelAndVerify } from "../executor/batch/cancel.ts";
+import type { BatchEnd, BatchTools } from "../executor/batch/following.ts";
+import type { SchedulerId, Steps } from "../executor/batch/scheduler.ts";
+import { runStep } from "../executor/batch/step.ts";
+import { submitJob } from "../executor/batch/submit.ts";
+import type { Environment } from "../process/command.ts";
+import { writeNew } from "../workspace/script-files.ts";
+
+/** What running in a shared allocation needs beside {@link BatchTools}. */
+export interface AllocationRun {
+  readonly request: AllocationRequest;
+  readonly steps: Steps;
+  /** Name of the step: that of all that the scheduler runs for the CI job. */
+  readonly stepName: string;
+  readonly jobFile: string;
+  readonly userArguments: readonly string[];
+  /** Finds a program of the scheduler's, and its environment. */
+  readonly program: (name: string) => string;
+  readonly environment: Environment;
+  readonly workingDirectory: string;
+}
+
+/** Holds an allocation: steps run in it, and nothing else. */
+const holder = `#!/bin/sh
+# Holds an allocation that CI jobs share. It ends when a job of the pipeline cancels it, or at its time limit.
+trap 'exit 0' TERM INT HUP
+while :; do sleep 60 & wait; done
+`;
+
+/**
+ * Runs a job file in an allocation that CI jobs of a pipeline share. `allocate` takes it, and waits for it, first; `cancel`
+ * gives it back at last, whatever became of the script.
+ *
+ * Throws `allocation_gone` when there is none, and what submitting and following throw.
+ */
+export async function runInAllocation(run: AllocationRun, tools: BatchTools): Promise<BatchEnd> {
+  const { request } = run;
+  const allocation = request.action === "allocate" ? await allocate(run, tools) : await findAllocation(run, tools);
+  try {
+    await awaitStart(allocation, request.name, tools);
+    if (tools.stop.aborted) return stopped(allocation, tools);
+    tools.say(`Running in ${tools.scheduler.title} job ${allocation}, the shared allocation "${request.key}"`);
+    return await runStep(
+      { steps: run.steps, allocation, name: run.stepName, command: stepCommand(run, allocation) },
+      tools,
+    );
+  } finally {
+    if (request.action === "cancel") {
+      await release(request, allocation, tools);
+      tools.say(`Gave the shared allocation "${request.key}" back`);
+    }
+  }
+}
+
+/** A second try of the same CI job finds the allocation of the first. */
+async function allocate({ request, userArguments, jobFile }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
+  const { scheduler, call, userName, say } = tools;
+  const [there] = (await scheduler.find(request.name, userName, call)) ?? [];
+  if (there !== undefined) {
+    say(`The shared allocation "${request.key}" is there already: ${scheduler.title} job ${there}`);
+    return there;
+  }
+  const holderFile = `${jobFile}.allocation`;
+  writeNew(holderFile, holder, 0o700);
+  const submission = { name: request.name, jobFile: holderFile, logFile: "/dev/null", userArguments };
+  const id = await submitJob(submission, tools);
+  say(`Submitted ${scheduler.title} job ${id}: the shared allocation "${request.key}"`);
+  return id;
+}
+
+async function findAllocation({ request }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
+  const { scheduler, call, userName } = tools;
+  const found = await scheduler.find(request.name, userName, call);
+  if (found === undefined) {
+    throw new JacamarError("scheduler_unavailable", `${scheduler.title} does not say which allocations there are`, {
+      hint: "Retry the job. If it stays, show this line to the administrators.",
+    });
+  }
+  const [id] = found;
+  if (id !== undefined) return id;
+  throw new JacamarError("allocation_gone", `There is no shared allocation "${request.key}" of yours in this project`, {
+    hint: "Its time may be up, or the job with JACAMAR_SCHEDULER_ACTION=allocate did not run before this one. Run that job again.",
+  });
+}
+
+function stepCommand(run: AllocationRun, allocation: SchedulerId) {
+  const { argv, environment } = run.steps.run(allocation, run.stepName, run.jobFile);
+  const [program, ...args] = argv;
+  return {
+    argv: [run.program(program), ...args] as const,
+    environment: { ...run.environment, ...environment },
+    workingDirectory: run.workingDirectory,
+  };
+}
+
+/** Ends the allocation, and sees that it is gone. Throws `batch_left`. */
+async function release(request: AllocationRequest, id: SchedulerId, tools: BatchTools): Promise<void> {
+  const { scheduler, call, userName } = tools;
+  await cancelAndVerify({ ids: [id], name: request.name, scheduler, call, userName }, () => undefined);
+}
+
+function stopped(id: SchedulerId, tools: BatchTools): BatchEnd {
+  const nothing = { status: undefined, state: undefined, queueMilliseconds: undefined, nodes: undefined };
+  return { id, title: `${tools.scheduler.title} job ${id}`, stopped: true, ...nothing };
+}
