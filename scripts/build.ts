@@ -20,6 +20,7 @@ const outdir = values.outdir ?? join(checkout, "dist");
 const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-check.cjs": "src/check/check.ts",
   "jacamar-init.cjs": "src/init/init.ts",
+  "jacamar-record.cjs": "src/record/recorder.ts",
   "jacamar-try.cjs": "src/try/try.ts",
   "jacamar-config.cjs": "src/command/config.ts",
   "jacamar-decide.cjs": "src/command/authorised-config.ts",

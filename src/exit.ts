@@ -28,10 +28,10 @@ export async function runProgram(program: () => Promise<number>, stop: AbortSign
 async function fail(error: unknown, stop: AbortSignal | undefined): Promise<number> {
   const log = new JobLog(2);
   if (!(error instanceof JacamarError)) {
-    const { newEntryId } = await import("./system-log/entry.ts");
+    const { defectId } = await import("./error/defect-id.ts");
     const { defaultLogging } = await import("./system-log/sink.ts");
     const { writeEntry } = await import("./system-log/system-log.ts");
-    const id = newEntryId();
+    const id = defectId(error);
     // The local syslog, whatever the configuration says: by now this may be the user, who cannot write root's log.
     const settings = { ...defaultLogging, required: false };
     const message = "A defect of this program has ended the stage";

@@ -8,11 +8,12 @@ import { readJobResponse } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { supervise } from "../process/supervise.ts";
-import { type StageCall, runStage } from "./call.ts";
+import { type StageCall, runStage, stageName } from "./call.ts";
 import { openContext } from "./context.ts";
 import { readRunnerFiles } from "./runner-files.ts";
 import { checkIdentity, requireIdentity } from "./identity.ts";
-import { type Identity, stateVariable, unpackState } from "./state.ts";
+import { openRecord } from "./record-stage.ts";
+import { type Identity, type JobState, stateVariable, unpackState } from "./state.ts";
 
 /** What a stage of `jacamar-auth` has to go by. */
 export interface PrivilegedCall {
@@ -43,19 +44,23 @@ export async function runStageAsUser(privileged: PrivilegedCall): Promise<number
   // The config stage failed or refused the job: it has made nothing, and there is nobody to become.
   if (state === undefined && call.command === "cleanup") return 0;
   const identity = requireIdentity(state);
+  if (state === undefined) throw new Error("an identity without a state");
   if (identity.downscope === "setuid" && process.geteuid?.() !== 0)
-    return supervised(privileged, identity, "capabilities");
-  if (identity.downscope === "sudo") return supervised(privileged, identity, "sudo");
+    return supervised(privileged, state, identity, "capabilities");
+  if (identity.downscope === "sudo") return supervised(privileged, state, identity, "sudo");
   const files = readRunnerFiles(environment, call.command === "run" ? call.script : undefined);
-  if (identity.downscope === "setuid") becomeUser(identity);
+  const through = identity.downscope === "setuid";
+  const recorder = through ? await openRecord(state, stageName(call)) : undefined;
+  if (through) becomeUser(identity);
   const context = openContext(environment, files, stop);
   checkIdentity(context.account, identity);
-  await runStage(call, context, log);
+  await runStage(call, context, log, through ? { kind: "opened", recorder } : { kind: "here" });
   return 0;
 }
 
 async function supervised(
   privileged: PrivilegedCall,
+  state: JobState,
   identity: Identity,
   door: "capabilities" | "sudo",
 ): Promise<number> {
@@ -64,11 +69,12 @@ async function supervised(
   const exitCode = call.command === "run" ? new ExitCodeFile(contract.buildExitCodeFile) : undefined;
   const { randomBytes } = await import("node:crypto");
   const nonce = randomBytes(16).toString("hex");
+  const response = readResponse(contract.jobResponseFile, call);
   const handover = packHandover({
     stage: call.command,
     scriptStage: call.command === "run" ? call.stage : "",
     environment: handedEnvironment(environment),
-    response: readResponse(contract.jobResponseFile, call),
+    response,
     script: call.command === "run" ? readFileSync(call.script).toString("base64") : undefined,
     nonce,
   });
@@ -94,6 +100,20 @@ async function supervised(
   if (stop.aborted) child.askToStop();
   const ending = await child.ended;
   filter.end();
+  if (state.config.record !== undefined) {
+    const { recordChild } = await import("./record-child.ts");
+    const runnerShortToken = environment["CUSTOM_ENV_CI_RUNNER_SHORT_TOKEN"];
+    const stage = stageName(call);
+    await recordChild({
+      state,
+      stage,
+      response,
+      identity,
+      runnerShortToken,
+      told: filter.record,
+      stopped: stop.aborted,
+    });
+  }
   if (filter.exitCode !== undefined) exitCode?.write(filter.exitCode);
   if ("exitCode" in ending && ending.exitCode === 0) return 0;
   // sudo ends with the same code when it refuses.

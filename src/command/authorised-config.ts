@@ -17,12 +17,14 @@ import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import { UserVariables } from "../gitlab/variables.ts";
 import { JobLog } from "../log/job-log.ts";
+import { Measurements } from "../measure/measurements.ts";
 import { type EntryFacts, newEntryId } from "../system-log/entry.ts";
 import { chooseSink, defaultLogging } from "../system-log/sink.ts";
 import { writeEntry } from "../system-log/system-log.ts";
 import { makeDirectoryFor } from "../workspace/directories.ts";
 import type { Call } from "./call.ts";
 import { answerRunner, workspaceOf } from "./config.ts";
+import { type Configured, recordConfig } from "./record-config.ts";
 import { readRunnerFiles, requireJob } from "./runner-files.ts";
 import type { Identity } from "./state.ts";
 
@@ -45,6 +47,14 @@ export async function runAuthorisedConfig(
   const job = requireJob(readRunnerFiles(environment, undefined));
   const variables = new UserVariables(environment);
   const question: Question = { config, auth, job, variables, environment };
+  await recordConfig({ config, job, variables, measure: new Measurements(), home: undefined }, () =>
+    answer(question, call, stop),
+  );
+}
+
+/** Decides, tells, and answers the runner. */
+async function answer(question: Question, call: ConfigCall, stop: AbortSignal): Promise<Configured> {
+  const { config, auth, job, variables } = question;
   const telling = new Telling(question, call.unobfuscated);
   checkSizes(auth, variables);
 
@@ -59,6 +69,7 @@ export async function runAuthorisedConfig(
   if (auth.root_dir_creation) makeBase(workspace.base, account);
   await telling.allow(decision.reasons.map(reasonText), claims, account.name);
   answerRunner(config, job, workspace, identityOf(auth, account));
+  return { account: account.name, base: workspace.base };
 }
 
 /** Puts the question to the rules, with the system's own name service and the site's script to ask. */
@@ -154,7 +165,7 @@ async function verifiedClaims(
 /** All that a decision is made of. */
 interface Question {
   readonly config: Config;
-  readonly auth: AuthConfig;
+  readonly auth: AuthConfig & { readonly downscope: Identity["downscope"] };
   readonly job: Job;
   readonly variables: UserVariables;
   readonly environment: Readonly<NodeJS.ProcessEnv>;
@@ -227,6 +238,7 @@ class Telling {
     const detail = this.#unobfuscated ? `: ${reasons.at(-1) ?? "no reason"}` : "";
     return new JacamarError(code, `This job may not run here (id ${this.#id})${detail}`, {
       hint: "The administrators find the reason in their log under this id.",
+      id: this.#id,
     });
   }
 

@@ -10,6 +10,7 @@ import type { Patience } from "../executor/batch/job-watch.ts";
 import { userArguments } from "../executor/batch/own-arguments.ts";
 import { QueueBoard } from "../executor/batch/queue-board.ts";
 import { judge, type Outcome } from "../executor/outcome.ts";
+import { noteScript } from "../executor/script-times.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { Stage } from "../gitlab/stage.ts";
 import { CarriageReturnFilter } from "../log/carriage-return.ts";
@@ -85,14 +86,33 @@ export async function runOnScheduler(run: BatchStage): Promise<Outcome> {
     stop: context.stop,
   };
   const name = batchName(state.jobKey);
+  const submitted = performance.now();
   const end =
     request === undefined
       ? await runBatchJob({ name, jobFile: files.jobFile, logFile: files.log, userArguments: given }, tools)
       : await runInAllocation({ ...shared(run, opened, request), userArguments: given, jobFile: files.jobFile }, tools);
   filter?.end();
+  noteTimes(run, end, submitted);
   const words = end.stopped || end.status?.script === 0 ? "" : lastWords(files.log);
   if (words !== "") log.say(words);
   return outcomeOf({ ...end, words }, run);
+}
+
+/** Notes where and how long the job waited and ran. */
+function noteTimes({ context: { measure }, image, tools }: BatchStage, end: BatchEnd, submitted: number): void {
+  const ended = performance.now();
+  const started = end.queueMilliseconds === undefined ? ended : submitted + end.queueMilliseconds;
+  measure.note({
+    mechanism: image ? "podman" : "bash",
+    schedulerId: end.id,
+    queueSeconds: (started - submitted) / 1000,
+    ...(end.nodes === undefined || end.nodes === "" ? {} : { node: end.nodes }),
+    ...(image ? { image: image.name } : {}),
+  });
+  measure.add("queue", submitted, started);
+  if (end.queueMilliseconds === undefined) return;
+  if (image) noteScript(measure, tools.script, "container", { written: submitted, started, ended });
+  else measure.add("script", started, ended);
 }
 
 /** What the user asks of the scheduler. Throws `batch_arguments_invalid`. */

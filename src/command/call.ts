@@ -3,8 +3,10 @@ import { JacamarError } from "../error/error.ts";
 import { runCleanup } from "./cleanup.ts";
 import type { StageContext } from "./context.ts";
 import { runPrepare } from "./prepare.ts";
+import { type RecordDoor, recordStage } from "./record-stage.ts";
 import { orphaned } from "../process/signals.ts";
 import { runScript } from "./run.ts";
+import { type JobState, unpackState } from "./state.ts";
 import type { JobLog } from "../log/job-log.ts";
 
 /** A call of the runner's, as its arguments say it. */
@@ -83,15 +85,32 @@ function usage(message: string): JacamarError {
   return new JacamarError("usage", message, { hint: "See: jacamar --help" });
 }
 
+/** A stage by its name, as the record has it. */
+interface NamedStage {
+  readonly command: StageCall["command"];
+  readonly stage?: string;
+}
+
 /**
- * Does the work of a stage as the account of this process, and that of cleanup too when the runner has gone away meanwhile.
- * Throws what the stage throws.
+ * Does the work of a stage as the account of this process, and that of cleanup too when the runner has gone away meanwhile;
+ * then writes the stage's record, where the configuration has one. Throws what the stage throws.
  */
 export async function runStage(
-  call: { readonly command: StageCall["command"]; readonly stage?: string },
+  call: NamedStage,
   context: StageContext,
   log: JobLog,
+  door: RecordDoor = { kind: "here" },
 ): Promise<void> {
+  try {
+    await withCleanup(call, context, log);
+  } catch (error) {
+    await record(call, context, error, door);
+    throw error;
+  }
+  await record(call, context, undefined, door);
+}
+
+async function withCleanup(call: NamedStage, context: StageContext, log: JobLog): Promise<void> {
   try {
     await doStage(call, context, log);
   } finally {
@@ -99,16 +118,40 @@ export async function runStage(
   }
 }
 
-function doStage(
-  call: { readonly command: StageCall["command"]; readonly stage?: string },
-  context: StageContext,
-  log: JobLog,
-): Promise<void> {
+/** The name of a stage in the record. */
+export function stageName({ command, stage }: NamedStage): string {
+  return command === "run" ? (stage ?? "") : command;
+}
+
+function record(call: NamedStage, context: StageContext, error: unknown, door: RecordDoor): Promise<void> {
+  const { environment, files, account, variables, measure } = context;
+  const ended = {
+    state: tryState(environment),
+    stage: stageName(call),
+    job: files.job,
+    account,
+    runnerShortToken: variables.get("CI_RUNNER_SHORT_TOKEN")?.text,
+    measure,
+    error,
+  };
+  return recordStage(ended, door);
+}
+
+/** A state that cannot be read has ended the stage already. */
+function tryState(environment: Readonly<NodeJS.ProcessEnv>): JobState | undefined {
+  try {
+    return unpackState(environment);
+  } catch {
+    return undefined;
+  }
+}
+
+function doStage(call: NamedStage, context: StageContext, log: JobLog): Promise<void> {
   switch (call.command) {
     case "prepare":
       return runPrepare(context, log);
     case "run":
-      return runScript(context, call.stage ?? "");
+      return runScript(context, call.stage ?? "", log);
     case "cleanup":
       return runCleanup(context, log);
   }

@@ -44,15 +44,19 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   };
   if (isBatch(state.config)) await attempt(() => endBatch(context, state, job, log));
   const containers = usesContainers(state, job);
-  if (containers) await attempt(() => cleanContainers(context, state, log));
+  const { measure } = context;
+  const clean = () => measure.step("containers", () => cleanContainers(context, state, log));
+  if (containers) await attempt(clean);
   let ended = 0;
   await attempt(async () => {
-    ended = await endProcesses(context, state, job, log);
+    ended = await measure.step("processes", () => endProcesses(context, state, job, log));
   });
   // A Podman client that has just been killed may have made a container after the first look.
-  if (containers && ended > 0) await attempt(() => cleanContainers(context, state, log));
-  if (containers) await attempt(() => takeBack(context, state));
-  for (const path of filesToRemove(state)) await attempt(() => removeFile(path, context, state));
+  if (containers && ended > 0) await attempt(clean);
+  await measure.step("files", async () => {
+    if (containers) await attempt(() => takeBack(context, state));
+    for (const path of filesToRemove(state)) await attempt(() => removeFile(path, context, state));
+  });
   if (failures.length > 0) throw failures[0];
 }
 

@@ -9,6 +9,7 @@ import { writeWhole } from "../log/output.ts";
 import { version } from "../version.ts";
 import { layOut, type Workspace } from "../workspace/layout.ts";
 import type { StageContext } from "./context.ts";
+import { recordConfig } from "./record-config.ts";
 import { requireJob } from "./runner-files.ts";
 import { type Identity, packState } from "./state.ts";
 
@@ -19,8 +20,13 @@ import { type Identity, packState } from "./state.ts";
 export async function runConfig(context: StageContext, configurationFile: string): Promise<void> {
   const config = await loadConfiguration(configurationFile);
   const job = requireJob(context.files);
-  const workspace = workspaceOf({ config, job, variables: context.variables, account: context.account });
-  answerRunner(config, job, workspace, undefined);
+  const { variables, account, measure } = context;
+  const whose = { config, job, variables, measure, home: account.home };
+  await recordConfig(whose, async () => {
+    const workspace = workspaceOf({ config, job, variables, account });
+    answerRunner(config, job, workspace, undefined);
+    return { account: account.name, base: workspace.base };
+  });
 }
 
 /** Whose job it is, and where they want its files. */
@@ -58,7 +64,13 @@ export function answerRunner(config: Config, job: Job, workspace: Workspace, ide
     builds_dir_is_shared: false,
     shell: "bash",
     driver: { name: "Jacamar CI", version },
-    job_env: packState({ config: settings, workspace, jobKey: toJobKey(job.id, digest), identity }),
+    job_env: packState({
+      config: settings,
+      workspace,
+      jobKey: toJobKey(job.id, digest),
+      identity,
+      startedAt: Math.round(performance.timeOrigin),
+    }),
   };
   writeWhole(1, Buffer.from(`${JSON.stringify(answer)}\n`));
 }

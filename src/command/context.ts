@@ -2,6 +2,7 @@ import type { Account } from "../account/account.ts";
 import { currentAccount } from "../account/account.ts";
 import { JacamarError } from "../error/error.ts";
 import { UserVariables } from "../gitlab/variables.ts";
+import { Measurements } from "../measure/measurements.ts";
 import type { RunnerFiles } from "./runner-files.ts";
 
 /** What every stage has in hand. */
@@ -12,6 +13,8 @@ export interface StageContext {
   readonly files: RunnerFiles;
   /** Fires when the runner wants the stage to end. */
   readonly stop: AbortSignal;
+  /** Collects what the stage took and found out. */
+  readonly measure: Measurements;
 }
 
 /**
@@ -36,6 +39,7 @@ export function openContext(
     account,
     files,
     stop,
+    measure: new Measurements(),
   };
 }
 

@@ -1,4 +1,4 @@
-import { begunLine, exitCodeLine, unpackHandover } from "../downscope/handover.ts";
+import { begunLine, exitCodeLine, recordLine, unpackHandover } from "../downscope/handover.ts";
 import { JacamarError } from "../error/error.ts";
 import { parseJob } from "../gitlab/job.ts";
 import { JobLog } from "../log/job-log.ts";
@@ -32,7 +32,9 @@ export async function runHandedOver(
     exitCode: { write: (code) => void writeWhole(2, Buffer.from(exitCodeLine(handover.nonce, code))) },
   };
   const context = openContext(handover.environment, files, AbortSignal.any([stop, gone]));
-  await runStage({ command: handover.stage, stage: handover.scriptStage }, context, new JobLog(1));
+  const send = (line: string) => void writeWhole(2, Buffer.from(recordLine(handover.nonce, line)));
+  const stage = { command: handover.stage, stage: handover.scriptStage };
+  await runStage(stage, context, new JobLog(1), { kind: "handed up", send });
   if (context.stop.aborted) throw new JacamarError("interrupted", "GitLab Runner ended this stage");
 }
 

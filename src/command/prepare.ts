@@ -4,6 +4,8 @@ import { JacamarError, systemErrorCode } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
+import type { Facts } from "../measure/measurements.ts";
+import { duration, size } from "../measure/summary.ts";
 import { bashEnvironment, bashProgram } from "../mechanism/bash.ts";
 import { containerLabels } from "../mechanism/podman/command.ts";
 import { type Allowed, type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
@@ -11,7 +13,7 @@ import { checkRegistryAuth, joinRegistryAuth } from "../mechanism/podman/registr
 import { invalidVolume } from "../mechanism/podman/volumes.ts";
 import { type ArchiveFormat, archiveImage } from "../podman/archive.ts";
 import type { PodmanClient } from "../podman/client.ts";
-import { provideImage, tryShell } from "../podman/images.ts";
+import { type Origin, provideImage, type StoredImage, tryShell } from "../podman/images.ts";
 import { openPodman, podmanTemporaryDirectory } from "../podman/open.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { shellExitCode } from "../process/command.ts";
@@ -43,8 +45,10 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
 
   const images = planImages(job, config, await allowlist(config));
   if (images.user) checkVolumeSources(context, state);
-  makeJobDirectories(context, state);
-  await fillPipes(pipesDirectory(state.workspace));
+  await context.measure.step("directories", () => {
+    makeJobDirectories(context, state);
+    return fillPipes(pipesDirectory(state.workspace));
+  });
   throwIfStopped(context.stop);
   if (job.serviceNames.length > 0) {
     log.say(`WARNING: services are not supported by this runner, and are not started: ${job.serviceNames.join(", ")}`);
@@ -134,6 +138,7 @@ interface Preparation {
 /** What the stages need that do not run in Bash here: the login's environment, and images. */
 async function prepareRuns({ context, state, job, images, log }: Preparation): Promise<void> {
   const { config, workspace } = state;
+  const { measure } = context;
   const { shellPath, beginning } = cleanBash(state, context.account);
   const profile = shellProfile(context.variables);
   const authFile = images.user ? prepareForContainers(context, job, workspace) : "";
@@ -145,11 +150,10 @@ async function prepareRuns({ context, state, job, images, log }: Preparation): P
   const { prep_script: prepScript } = config.general.podman;
   if (prepScript !== undefined && images.user) {
     const program = bashProgram(shellPath, profile, prepScript, `${workspace.privateDir}/prep_script`);
-    await runPrepScript(bash(program), prepScript, context, workspace);
+    await measure.step("prep_script", () => runPrepScript(bash(program), prepScript, context, workspace));
   }
-  const login = await readLoginEnvironment(
-    bash(bashEnvironment(shellPath, profile, loginName(workspace))),
-    context.stop,
+  const login = await measure.step("login", () =>
+    readLoginEnvironment(bash(bashEnvironment(shellPath, profile, loginName(workspace))), context.stop),
   );
   const runtimeDirectory = makeRuntimeDirectory(context.account, workspace.base);
   const podman = openPodman(config, workspace, login, runtimeDirectory);
@@ -267,22 +271,32 @@ async function prepareImage(
 ): Promise<PreparedImage> {
   const what = plan.role === "user" ? "image" : "runner image";
   log.say(`Using Podman with ${what} ${plan.name} (pull policy ${plan.pullPolicies.join(", ")})`);
-  const { image, origin } = await provideImage(plan, {
-    podman,
-    authFile,
-    say: (line) => log.say(line),
-    progress: jobLogSinks,
-    takePipes: () => takePipes(pipesDirectory(workspace)),
-    stop: context.stop,
-  });
+  const { measure } = context;
+  if (plan.role === "user") measure.note({ mechanism: "podman", image: plan.name });
+  const begin = performance.now();
+  const { image, origin } = await measure.step("pull", () =>
+    provideImage(plan, {
+      podman,
+      authFile,
+      say: (line) => log.say(line),
+      progress: jobLogSinks,
+      takePipes: () => takePipes(pipesDirectory(workspace)),
+      stop: context.stop,
+    }),
+  );
+  const seconds = (performance.now() - begin) / 1000;
+  if (plan.role === "user") measure.note(factsOf(image, origin));
   throwIfStopped(context.stop);
   const where = origin === "pulled" ? "pulled" : "found on this machine";
   // An image that was made here has a digest too, but no registry knows it.
   const digest = origin === "pulled" && image.digest !== "" ? `, digest ${image.digest}` : "";
-  log.say(`The ${what} is ${where}: id ${image.id.slice(0, 12)}${digest}`);
-  const bash = plan.entrypoint !== undefined || (await tryShell("/bin/bash", image, podman, labels)).works;
+  const bytes = image.bytes === undefined ? "" : `, ${size(image.bytes)}`;
+  const took = origin === "pulled" ? `, in ${duration(seconds)}` : "";
+  log.say(`The ${what} is ${where}: id ${image.id.slice(0, 12)}${digest}${bytes}${took}`);
+  const tryIt = (shell: "/bin/bash" | "/bin/sh") => measure.step("trial", () => tryShell(shell, image, podman, labels));
+  const bash = plan.entrypoint !== undefined || (await tryIt("/bin/bash")).works;
   if (!bash) {
-    const sh = await tryShell("/bin/sh", image, podman, labels);
+    const sh = await tryIt("/bin/sh");
     if (!sh.works) throw withoutShell(plan, sh.said);
     log.say(`The ${what} has no /bin/bash: its scripts run with /bin/sh`);
   }
@@ -292,6 +306,16 @@ async function prepareImage(
     );
   }
   return { id: image.id, hasBash: bash, user: image.user };
+}
+
+/** What the record tells of the image of a job. */
+function factsOf(image: StoredImage, origin: Origin): Facts {
+  return {
+    imageId: image.id,
+    imageCache: origin === "pulled" ? "pulled" : "hit",
+    ...(image.digest === "" ? {} : { imageDigest: image.digest }),
+    ...(image.bytes === undefined ? {} : { imageBytes: image.bytes }),
+  };
 }
 
 function withoutShell(plan: ImagePlan, said: string): JacamarError {
@@ -314,7 +338,9 @@ async function archiveUserImage(
 ): Promise<string | undefined> {
   if (format === "none") return undefined;
   const place = { directory: state.workspace.privateDir, name: `image-${state.jobKey}` };
-  const archive = await archiveImage(image.id, format, place, podman, context.stop);
+  const archive = await context.measure.step("archive", () =>
+    archiveImage(image.id, format, place, podman, context.stop),
+  );
   throwIfStopped(context.stop);
   log.say(`The image is archived as ${archive}`);
   return archive;

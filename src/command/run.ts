@@ -5,6 +5,8 @@ import { runBash, runContainer, type RunTools } from "../executor/shell.ts";
 import type { Job } from "../gitlab/job.ts";
 import { type Stage, toStage } from "../gitlab/stage.ts";
 import { bashScript } from "../mechanism/bash.ts";
+import type { JobLog } from "../log/job-log.ts";
+import { summaryOf } from "../measure/summary.ts";
 import { runArguments } from "../mechanism/podman/command.ts";
 import { imageOfStage, type ImagePlan, planImages } from "../mechanism/podman/image-plan.ts";
 import { openPodman } from "../podman/open.ts";
@@ -12,7 +14,7 @@ import { removeContainers } from "../podman/containers.ts";
 import { endJobProcesses } from "../process/job-processes.ts";
 import { takePipes } from "../process/pipes.ts";
 import { makeDirectory } from "../workspace/directories.ts";
-import { remove, statusFileOf, writeNew } from "../workspace/script-files.ts";
+import { remove, tracesOf, writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
 import {
@@ -37,15 +39,25 @@ import { type JobState, requireState } from "./state.ts";
  * Throws `script_failed` when the script failed, after its exit code was left for the runner; `script_lost` when nobody
  * knows how it ended; `interrupted` when the runner ended the stage.
  */
-export async function runScript(context: StageContext, stageName: string): Promise<void> {
+export async function runScript(context: StageContext, stageName: string, log: JobLog): Promise<void> {
   const { exitCode } = context.files;
   try {
-    report(await runStage(context, stageName), stageName, exitCode);
+    const outcome = await runStage(context, stageName);
+    if (outcome.kind === "failed") context.measure.note({ exitCode: outcome.exitCode });
+    if (outcome.kind === "passed") context.measure.note({ exitCode: 0 });
+    if (toStage(stageName).isStep) saySummary(outcome, context, log);
+    report(outcome, stageName, exitCode);
   } catch (error) {
     // With an empty file the runner would take the job's own failure for one of the system's.
     if (error instanceof JacamarError && error.blame === "job" && error.code !== "script_failed") exitCode.write(1);
     throw error;
   }
+}
+
+/** The last line of a script that has ended by itself: what it took. */
+function saySummary({ kind }: Outcome, { measure }: StageContext, log: JobLog): void {
+  const summary = kind === "passed" || kind === "failed" ? summaryOf(measure) : undefined;
+  if (summary !== undefined) log.sayAfterScript(summary);
 }
 
 async function runStage(context: StageContext, stageName: string): Promise<Outcome> {
@@ -63,13 +75,14 @@ async function runStage(context: StageContext, stageName: string): Promise<Outco
 
   const image = imageOfStage(planImages(job, config, undefined), stage);
   const script = `${workspace.scriptsDir}/${stage.fileName}.bash`;
-  remove(statusFileOf(script));
+  for (const trace of tracesOf(script)) remove(trace);
   const tools: RunTools = {
     script,
     pipes: await takePipes(pipesDirectory(workspace)),
     stop: context.stop,
     killTimeoutSeconds: config.general.kill_timeout,
     onStarted: (pid) => noteSession(workspace, pid),
+    measure: context.measure,
   };
   const outcome = await runIt({ context, state, job, stage, image, content, tools });
   remove(runningFile(workspace));
@@ -116,6 +129,7 @@ interface HostRun {
 
 function runOnHost({ context, state, job, content, tools }: HostRun): Promise<Outcome> {
   const { account } = context;
+  context.measure.note({ mechanism: "bash" });
   const { shellPath, beginning } = cleanBash(state, account);
   writeNew(tools.script, content, 0o700);
   return runBash(
@@ -144,6 +158,7 @@ async function runInContainer(run: ContainerRun): Promise<Outcome> {
   const { config, workspace } = state;
   const { podman } = config.general;
   const prepared = requirePrepared(readPrepared(workspace), image);
+  run.context.measure.note({ mechanism: "podman", image: image.name, imageId: prepared.image.id });
   const archive = isBatch(config) ? undefined : prepared.image.archive;
   const source = archive === undefined ? { id: prepared.image.id } : { archive };
   const spec = containerSpec({ ...run, script: tools.script }, prepared.image, source);

@@ -15,6 +15,8 @@ export interface JobState {
   readonly jobKey: JobKey;
   /** Whose job it is, and how the rights of the runner are given up; absent without authorisation. */
   readonly identity?: Identity | undefined;
+  /** When the config stage began, in milliseconds since 1970. */
+  readonly startedAt?: number | undefined;
 }
 
 /** The outcome of authorisation: from the config stage on nobody asks again who the user is. */
@@ -40,6 +42,7 @@ const path = v.pipe(v.string(), v.startsWith("/"));
 const accountNumber = v.pipe(v.number(), v.integer(), v.minValue(1));
 const stateSchema = v.object({
   config: v.string(),
+  startedAt: v.optional(v.number()),
   jobKey: v.custom<JobKey>(isJobKey),
   identity: v.optional(
     v.object({
@@ -79,10 +82,18 @@ export function packState(state: JobState): Record<string, string> {
   return { [stateVariable]: text };
 }
 
+/** A stage asks more than once, and the answer takes a millisecond. */
+let known: { readonly text: string; readonly state: JobState } | undefined;
+
 /** Takes the state out of a stage's environment; undefined when the config stage has not left any. Throws `state_missing`. */
 export function unpackState(environment: Readonly<NodeJS.ProcessEnv>): JobState | undefined {
   const text = environment[stateVariable];
   if (text === undefined || text === "") return undefined;
+  if (known?.text !== text) known = { text, state: parseState(text) };
+  return known.state;
+}
+
+function parseState(text: string): JobState {
   let data: unknown;
   try {
     data = JSON.parse(text);

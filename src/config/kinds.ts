@@ -145,6 +145,28 @@ export function dataPath() {
   );
 }
 
+/** Where records of jobs go. */
+export function recordLocation() {
+  return named(
+    "string",
+    matching(
+      /^(?:syslog|journald|(?:\$HOME|~|\$DATA_DIR)?(?:\/(?!\.{1,2}(?:\/|$))[^/\x00-\x1f\x7f-\x9f]+)+)$/,
+      '"syslog", "journald" or a file, such as "/var/log/jacamar/jobs.jsonl"',
+    ),
+  );
+}
+
+/** node_exporter reads no file with another ending. */
+export function metricsFile() {
+  return named(
+    "path",
+    matching(
+      /^(?:\/(?!\.{1,2}(?:\/|$))[^/\x00-\x1f\x7f-\x9f]+)+\.prom$/,
+      'an absolute path that ends in .prom, such as "/var/lib/node_exporter/jacamar.prom"',
+    ),
+  );
+}
+
 export function url() {
   return named(
     "URL",

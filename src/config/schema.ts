@@ -10,8 +10,10 @@ import {
   executor,
   image,
   key,
+  metricsFile,
   oneLine,
   pullPolicy,
+  recordLocation,
   regularExpressions,
   sha256,
   strings,
@@ -474,6 +476,31 @@ const batch = table({
   ),
 });
 
+const record = table({
+  location: key(
+    {
+      description:
+        "Where to: `syslog`, `journald`, or a file: an absolute path, or one that starts with `$HOME`, `~` or `$DATA_DIR` (the user's directory below `data_dir`) for a file of each user's own.",
+      details:
+        "A file with an absolute path is written with the rights of the account that GitLab Runner has, so users cannot change it; [docs/record.md](record.md) says what can be trusted. Its directory must be there, belong to root or that account, and be closed to others.",
+    },
+    recordLocation(),
+  ),
+  max_size: key(
+    { description: "How large the file becomes before a new one is begun." },
+    v.optional(byteSize(), "64MiB"),
+  ),
+  keep: key({ description: "How many older files are kept." }, v.optional(wholeNumber(), 10)),
+  prometheus_file: key(
+    {
+      description:
+        "A text file for the textfile collector of Prometheus' node_exporter, as an absolute path that ends in `.prom`. Only with an absolute path in `location`.",
+      unset: "no such file",
+    },
+    v.optional(metricsFile(), unset),
+  ),
+});
+
 /**
  * The whole configuration file: the one source of the types, the JSON Schema and the reference page.
  * Keys are named as in the file. Where a value of the file is not one of the program (a duration), parsing makes it one.
@@ -483,6 +510,10 @@ export const configSchema = table({
   auth: key(
     { description: "Who may run jobs, and as whom. Only `jacamar-auth` looks at it." },
     v.optional(auth, unset),
+  ),
+  record: key(
+    { description: "The record of every job: a line of JSON for each stage and each job.", unset: "no record" },
+    v.optional(record, unset),
   ),
   batch: key({ description: "What holds for all schedulers." }, v.optional(batch, {})),
 });

@@ -36,6 +36,16 @@ function rules(config: Config): readonly Rule[] {
     [executor === "shell", ["batch"], 'with executor = "shell"'],
     [!config.general.static_builds_dir, general("static_dir_retention"), "without general.static_builds_dir"],
     ...authRules(config),
+    ...recordRules(config),
+  ];
+}
+
+function recordRules({ record }: Config): readonly Rule[] {
+  const location = record?.location ?? "";
+  const isLog = location === "syslog" || location === "journald";
+  return [
+    [!location.startsWith("/"), ["record", "prometheus_file"], "without an absolute path in record.location"],
+    ...["max_size", "keep"].map((name): Rule => [isLog, ["record", name], "without a file in record.location"]),
   ];
 }
 

@@ -66,9 +66,17 @@ export function exitCodeLine(nonce: string, exitCode: number): string {
   return `${String.fromCharCode(mark)}${nonce} ${exitCode}\n`;
 }
 
+/** The line by which the process that did the work hands up the record of the stage, one line of ASCII. */
+export function recordLine(nonce: string, line: string): string {
+  return `${String.fromCharCode(mark)}${nonce} record ${line}\n`;
+}
+
+/** Far above what a line of ours has. */
+const longestHeld = 64 * 1024;
+
 /**
- * Passes standard error on, and takes the lines of {@link begunLine} and {@link exitCodeLine} out of it, wherever the chunks break. Bytes that could begin
- * that line are held until it is known.
+ * Passes standard error on, and takes the lines of {@link begunLine}, {@link exitCodeLine} and {@link recordLine} out of it, wherever the
+ * chunks break. Bytes that could begin such a line are held until it is known.
  */
 export class ExitCodeFilter {
   readonly #sink: (chunk: Uint8Array) => void;
@@ -76,6 +84,7 @@ export class ExitCodeFilter {
   #held = Buffer.alloc(0);
   #begun = false;
   #exitCode: number | undefined;
+  #record: string | undefined;
 
   constructor(nonce: string, sink: (chunk: Uint8Array) => void) {
     this.#sink = sink;
@@ -90,6 +99,11 @@ export class ExitCodeFilter {
   /** The exit code that was told; undefined when none was. */
   get exitCode(): number | undefined {
     return this.#exitCode;
+  }
+
+  /** The record of the stage as it was handed up; undefined when none was. With sudo the user may have written it. */
+  get record(): string | undefined {
+    return this.#record;
   }
 
   write(chunk: Uint8Array): void {
@@ -108,12 +122,14 @@ export class ExitCodeFilter {
       }
       const end = rest.indexOf("\n");
       if (end === -1) {
+        if (rest.length > longestHeld) return this.#sink(rest);
         this.#held = Buffer.from(rest);
         return;
       }
       const text = rest.subarray(this.#start.length, end).toString("latin1");
       if (text === "begun") this.#begun = true;
       else if (/^[0-9]{1,3}$/.test(text)) this.#exitCode = Number(text);
+      else if (text.startsWith("record ")) this.#record = text.slice("record ".length);
       rest = rest.subarray(end + 1);
     }
   }

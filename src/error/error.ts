@@ -13,11 +13,14 @@ export class JacamarError extends Error {
   override readonly name = "JacamarError";
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  /** What the job log shows, where the system log has more under it. */
+  readonly id: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown; id?: string } = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
+    this.id = options.id;
   }
 
   get blame(): Blame {

@@ -9,6 +9,7 @@ import { PodmanClient } from "../podman/client.ts";
 import { takePipes } from "../process/pipes.ts";
 import { pause } from "../process/signals.ts";
 import { statusFileOf, writeNew } from "../workspace/script-files.ts";
+import { Measurements } from "../measure/measurements.ts";
 import { runBash, runContainer } from "./shell.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "jacamar-shell-"));
@@ -58,6 +59,7 @@ describe("runBash()", () => {
       script,
       pipes,
       onStarted: () => undefined,
+      measure: new Measurements(),
       stop: options.stop ?? never,
       killTimeoutSeconds: options.killTimeoutSeconds ?? 5,
     };
@@ -118,6 +120,7 @@ async function standIn(parts: Readonly<Record<string, string>>) {
       pipes,
       stop,
       onStarted: () => undefined,
+      measure: new Measurements(),
       killTimeoutSeconds: more.killTimeoutSeconds ?? 1,
       podman,
       key,
@@ -250,6 +253,7 @@ describe("runContainer()", () => {
       pipes,
       stop: never,
       onStarted: () => undefined,
+      measure: new Measurements(),
       killTimeoutSeconds: 1,
       podman,
       key,

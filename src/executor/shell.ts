@@ -10,8 +10,10 @@ import { type Command, shellExitCode } from "../process/command.ts";
 import { type Followed, follow, type OutputPipes, type Sinks } from "../process/follow.ts";
 import { endJobProcesses, type JobMarks } from "../process/job-processes.ts";
 import { pause } from "../process/signals.ts";
+import type { Measurements } from "../measure/measurements.ts";
 import { readStatus } from "../workspace/script-files.ts";
 import { judge, type Outcome } from "./outcome.ts";
+import { noteScript } from "./script-times.ts";
 
 /** What running a script on this machine needs, with and without a container. */
 export interface RunTools {
@@ -23,6 +25,7 @@ export interface RunTools {
   readonly killTimeoutSeconds: number;
   /** Called with the number of what was started, which leads a session of its own. */
   readonly onStarted: (pid: number) => void;
+  readonly measure: Measurements;
 }
 
 const jobLog: Sinks = {
@@ -37,6 +40,7 @@ const jobLog: Sinks = {
  */
 export async function runBash(command: Command, marks: Omit<JobMarks, "sessions">, tools: RunTools): Promise<Outcome> {
   let shell: Followed;
+  const started = performance.now();
   try {
     shell = await follow(command, tools.pipes, jobLog);
   } catch (cause) {
@@ -63,6 +67,7 @@ export async function runBash(command: Command, marks: Omit<JobMarks, "sessions"
   const end = await Promise.race([shell.ended, endingFailed.promise]);
   tools.stop.removeEventListener("abort", stop);
   await ending;
+  noteScript(tools.measure, tools.script, "login", { started, ended: performance.now() });
   // A shell that was killed leaves what it was running; a shell that ended has left in the background what it wanted to.
   if ("signal" in end && !tools.stop.aborted) await endAll({ ...session, token: "" }, tools.killTimeoutSeconds);
   return judge({
@@ -103,6 +108,7 @@ export async function runContainer(args: readonly string[], tools: ContainerTool
   const { podman, key, stop } = tools;
   const filter = tools.tty ? new CarriageReturnFilter(jobLog.stdout) : undefined;
   let said = "";
+  const started = performance.now();
   const client = await podman.follow(args, tools.pipes, {
     stdout: filter ? (chunk) => filter.write(chunk) : jobLog.stdout,
     stderr: (chunk) => {
@@ -124,6 +130,7 @@ export async function runContainer(args: readonly string[], tools: ContainerTool
   over = true;
   stop.removeEventListener("abort", onStop);
   filter?.end();
+  noteScript(tools.measure, tools.script, "container", { started, ended: performance.now() });
   await ending;
   const outcome = judge({
     status: readStatus(tools.script),

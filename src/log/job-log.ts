@@ -1,4 +1,4 @@
-import { type Stream, writeWhole } from "./output.ts";
+import { atLineStart, type Stream, writeWhole } from "./output.ts";
 
 /**
  * The log that the user sees. In the config stage standard output is the answer to the runner, so there the log is
@@ -9,6 +9,11 @@ export class JobLog {
 
   constructor(stream: Stream) {
     this.#stream = stream;
+  }
+
+  /** The same, on a line of its own also where a script's output has ended inside a line. */
+  sayAfterScript(line: string): void {
+    this.say(atLineStart(this.#stream) ? line : `\n${line}`);
   }
 
   say(line: string): void {

@@ -4,12 +4,21 @@ import { writeSync } from "node:fs";
 export type Stream = 1 | 2;
 
 const retryMilliseconds = 2;
+const newline = 10;
+/** The last byte of each stream. */
+const last: Record<Stream, number> = { 1: newline, 2: newline };
+
+/** Whether what is written next begins a line: a script's output may end inside one. */
+export function atLineStart(stream: Stream): boolean {
+  return last[stream] === newline;
+}
 
 /**
  * Writes all bytes to our own standard output or error before it returns, so that none is lost however we end.
  * Returns false when nobody reads any more: the runner is gone, and what is left to do is to clean up.
  */
 export function writeWhole(stream: Stream, bytes: Uint8Array): boolean {
+  last[stream] = bytes.at(-1) ?? last[stream];
   let offset = 0;
   while (offset < bytes.length) {
     try {

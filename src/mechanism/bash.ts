@@ -35,9 +35,12 @@ export function loginBeginning(account: Account, shellPath: string, runtimeDirec
  *
  * SIGTERM reaches all processes of a job at once. The login shell must outlive it until the script's own trap has had its
  * time and its say; then the status is 143, whatever the trap made of it.
+ *
+ * `SCRIPT.began` is made when the start-up files are done: its time tells how long they took.
  */
 export function bashScript(shellPath: string, profile: Profile, script: string): [string, ...string[]] {
-  const line = 'set +e; set --; trap "set -- 143" TERM; (. "$0"); set -- "$?" "$@"; ';
+  const begin = '{ : > "$0.began"; } 2>/dev/null; ';
+  const line = `set +e; set --; trap "set -- 143" TERM; ${begin}(. "$0"); set -- "$?" "$@"; `;
   const leave = '{ echo "${2:-$1}" > "$0.status"; } 2>/dev/null; (exit "${2:-$1}")';
   return [shellPath, ...profileArguments(profile), profileLine(profile) + line + leave, script];
 }

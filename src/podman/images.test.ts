@@ -64,7 +64,7 @@ function standIn(parts: Readonly<Record<string, string>>) {
 const description = JSON.stringify([{ Id: id, Digest: "sha256:d", Size: 5, Config: { User: "app" }, More: 1 }]);
 const inspect = `[ -e AT/there ] && echo '${description}' && exit 0; echo 'Error: inspecting object: app: image not known' >&2; exit 125`;
 const pull = "touch AT/there; echo 'Trying to pull…' >&2; echo noise";
-const image = { id, digest: "sha256:d", user: "app" };
+const image = { id, digest: "sha256:d", bytes: 5, user: "app" };
 
 describe("provideImage()", () => {
   test("pulls with the job's credentials, and passes on Podman's progress", async () => {

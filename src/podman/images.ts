@@ -11,6 +11,8 @@ export interface StoredImage {
   readonly id: string;
   /** Digest under which a registry has it, or would have it; may be empty. */
   readonly digest: string;
+  /** Its size in the store. */
+  readonly bytes: number | undefined;
   /** The user that the image names for its containers; empty for root. */
   readonly user: string;
 }
@@ -145,6 +147,7 @@ const inspectSchema = v.pipe(
     v.object({
       Id: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
       Digest: v.optional(v.string(), ""),
+      Size: v.optional(v.pipe(v.number(), v.minValue(0))),
       User: v.optional(v.string(), ""),
       Config: v.optional(v.nullable(v.object({ User: v.optional(v.string(), "") }))),
     }),
@@ -169,7 +172,7 @@ async function findImage(name: string, podman: PodmanClient): Promise<StoredImag
   const image = parsed.success ? parsed.output[0] : undefined;
   if (!image)
     throw new JacamarError("podman_failed", `Podman's description of the image "${name}" cannot be understood`);
-  return { id: image.Id, digest: image.Digest, user: image.Config?.User ?? image.User };
+  return { id: image.Id, digest: image.Digest, bytes: image.Size, user: image.Config?.User ?? image.User };
 }
 
 /**
@@ -180,7 +183,7 @@ async function findImage(name: string, podman: PodmanClient): Promise<StoredImag
  */
 export async function tryShell(
   shell: "/bin/bash" | "/bin/sh",
-  image: StoredImage,
+  image: Pick<StoredImage, "id">,
   podman: PodmanClient,
   labels: readonly string[],
 ): Promise<{ works: boolean; said: string }> {

@@ -4,7 +4,7 @@ import { failureReason, LogFailure } from "./log-failure.ts";
 
 /** Linux: a descriptor that only names a directory, for which the right to search it is enough. Node has no name for it. */
 const O_PATH = 0o10000000;
-const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
+const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR, O_WRONLY } = constants;
 const fileMode = 0o640;
 
 /**
@@ -18,10 +18,18 @@ const fileMode = 0o640;
  * Throws {@link LogFailure}.
  */
 export function appendLine(path: string, line: string): void {
+  inDirectoryOf(path, (file) => append(openFile(file, "read and append"), path, line));
+}
+
+/**
+ * Works in the directory of a log file, which is held meanwhile, so that nobody can exchange it: `work` gets the file's
+ * path within it. Throws {@link LogFailure} as {@link appendLine} does, also for what `work` throws.
+ */
+export function inDirectoryOf<T>(path: string, work: (file: string) => T): T {
   try {
     const directory = openDirectory(path);
     try {
-      append(openFile(`/proc/self/fd/${directory}/${path.slice(path.lastIndexOf("/") + 1)}`), path, line);
+      return work(`/proc/self/fd/${directory}/${path.slice(path.lastIndexOf("/") + 1)}`);
     } finally {
       closeSync(directory);
     }
@@ -32,6 +40,31 @@ export function appendLine(path: string, line: string): void {
       cause: error,
     });
   }
+}
+
+/**
+ * Opens a log file as {@link appendLine} does, with all its checks, to be written later, also after the rights to open it
+ * are given up: it can be appended to, not read. The caller closes the descriptor. Throws {@link LogFailure}.
+ */
+export function openForAppending(path: string): number {
+  return inDirectoryOf(path, (file) => {
+    // The line that a full disk has cut is ended now: later the file cannot be read.
+    const look = openFile(file, "read and append");
+    try {
+      const { size } = check(look, path);
+      if (endsInsideLine(look, size)) writeSync(look, "\n");
+    } finally {
+      closeSync(look);
+    }
+    const descriptor = openFile(file, "append");
+    try {
+      check(descriptor, path);
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
+    return descriptor;
+  });
 }
 
 /** Walks down to the directory of the file, and returns a descriptor of it. */
@@ -74,9 +107,9 @@ function enter(parent: number, name: string, path: string): number {
 }
 
 /** Opens the log file, and makes it when it is not there. Whoever makes it at the same time is fine. */
-function openFile(path: string): number {
+function openFile(path: string, mode: "read and append" | "append"): number {
   // A FIFO or device in its place must not hold us up: it is opened without waiting, and refused afterwards.
-  const flags = O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK;
+  const flags = (mode === "append" ? O_WRONLY : O_RDWR) | O_APPEND | O_NOFOLLOW | O_NONBLOCK;
   for (let attempt = 1; ; attempt += 1) {
     try {
       return openSync(path, flags);
@@ -97,10 +130,7 @@ function openFile(path: string): number {
 /** Writes the line and closes the file: over NFS, closing is what tells that the disk is full. */
 function append(descriptor: number, path: string, line: string): void {
   try {
-    const status = fstatSync(descriptor);
-    if (!status.isFile()) throw new LogFailure(`"${path}" is not a regular file`);
-    if (status.nlink > 1) throw new LogFailure(`"${path}" has other names beside this one (hard links)`);
-    checkOwner(status, path, { sticky: false });
+    const status = check(descriptor, path);
     const bytes = Buffer.from(`${endsInsideLine(descriptor, status.size) ? "\n" : ""}${line}\n`);
     if (writeSync(descriptor, bytes) !== bytes.length) {
       throw new LogFailure(`"${path}": the file system is full`);
@@ -110,6 +140,15 @@ function append(descriptor: number, path: string, line: string): void {
     throw error;
   }
   closeSync(descriptor);
+}
+
+/** The file must be what {@link appendLine} promises. */
+function check(descriptor: number, path: string): Stats {
+  const status = fstatSync(descriptor);
+  if (!status.isFile()) throw new LogFailure(`"${path}" is not a regular file`);
+  if (status.nlink > 1) throw new LogFailure(`"${path}" has other names beside this one (hard links)`);
+  checkOwner(status, path, { sticky: false });
+  return status;
 }
 
 function endsInsideLine(descriptor: number, size: number): boolean {

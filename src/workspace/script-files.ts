@@ -7,6 +7,21 @@ export function statusFileOf(path: string): string {
   return `${path}.status`;
 }
 
+/** Made by the shell around the script at `path` just before the script begins: its time is what counts. */
+export function beganFileOf(path: string): string {
+  return `${path}.began`;
+}
+
+/** Where a container's wrapper leaves the memory that its control group tells, see `containerWrapper`. */
+export function memoryFileOf(path: string): string {
+  return `${path}.memory`;
+}
+
+/** All that is left beside the script at `path` while it runs. */
+export function tracesOf(path: string): string[] {
+  return [statusFileOf(path), beganFileOf(path), memoryFileOf(path)];
+}
+
 /**
  * Writes a file anew. Whatever stands at the path is taken away first, a link too, never written through: containers of
  * the job can write to the scripts directory.
@@ -56,20 +71,37 @@ export function remove(path: string): void {
  * regular file with such a number counts as none, and nothing is waited for.
  */
 export function readStatus(scriptPath: string): number | "unwritten" | undefined {
+  const text = readSmall(statusFileOf(scriptPath), 8);
+  if (text === undefined) return undefined;
+  if (text === "") return "unwritten";
+  return /^(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])\n$/.test(text) ? Number(text) : undefined;
+}
+
+/** The memory that a container's control group told at the script's end; undefined when it told none. */
+export function readMemory(
+  scriptPath: string,
+): { readonly peakMemoryBytes: number; readonly memoryLimitBytes?: number } | undefined {
+  const [, peak, limit] =
+    /^([0-9]{1,15}) ([0-9]{1,20}|max)\n$/.exec(readSmall(memoryFileOf(scriptPath), 64) ?? "") ?? [];
+  if (peak === undefined) return undefined;
+  // Control groups without a limit have a number that no machine has.
+  const bounded = limit !== "max" && Number(limit) < 2 ** 50;
+  return { peakMemoryBytes: Number(peak), ...(bounded ? { memoryLimitBytes: Number(limit) } : {}) };
+}
+
+/** The text of a regular file of at most `limitBytes`. The job can write there: anything else counts as none. */
+function readSmall(path: string, limitBytes: number): string | undefined {
   let descriptor: number;
   try {
-    descriptor = openSync(statusFileOf(scriptPath), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return undefined;
   }
   try {
     const file = fstatSync(descriptor);
-    if (!file.isFile() || file.size > 8) return undefined;
-    if (file.size === 0) return "unwritten";
-    const bytes = Buffer.alloc(8);
-    const length = readSync(descriptor, bytes, 0, bytes.length, 0);
-    const text = bytes.toString("latin1", 0, length);
-    return /^(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])\n$/.test(text) ? Number(text) : undefined;
+    if (!file.isFile() || file.size > limitBytes) return undefined;
+    const bytes = Buffer.alloc(limitBytes);
+    return bytes.toString("latin1", 0, readSync(descriptor, bytes, 0, bytes.length, 0));
   } finally {
     closeSync(descriptor);
   }

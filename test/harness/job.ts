@@ -28,6 +28,9 @@ export interface JobOptions {
   readonly repository?: string;
 }
 
+const summaryAtEnd =
+  /^([^]*?)((?:queued \S+, )?(?:container \S+, )?(?:login \S+, )?script [0-9][0-9hms.]*(?:, .* peak memory(?: \(of .*\))?)?)\n$/;
+
 let nextId = Number(String(Date.now()).slice(-8));
 
 /**
@@ -44,6 +47,8 @@ export class TestJob {
   #jobEnvironment: Record<string, string> = {};
   /** What the config stage answered. */
   answer: ConfigAnswer = { builds_dir: "", cache_dir: "", job_env: {} };
+  /** What the driver said that the last script took. */
+  summary = "";
 
   constructor(options: JobOptions) {
     this.#options = options;
@@ -117,13 +122,21 @@ export class TestJob {
   }
 
   /** A run stage with lines of Bash as its body, framed as GitLab Runner frames them. */
-  run(stage: string, body: string, timeoutSeconds = 60): Promise<Ended> {
-    return this.#call(["run", this.#script(body), stage], timeoutSeconds);
+  async run(stage: string, body: string, timeoutSeconds = 60): Promise<Ended> {
+    return this.#withoutSummary(await this.#call(["run", this.#script(body), stage], timeoutSeconds));
   }
 
   /** The same, returning at once. `under` is a program that starts the driver, which is its arguments. */
   start(stage: string, body: string, under: readonly string[] = []): Running {
-    return this.#start(["run", this.#script(body), stage], under);
+    const running = this.#start(["run", this.#script(body), stage], under);
+    return { ...running, done: running.done.then((ended) => this.#withoutSummary(ended)) };
+  }
+
+  /** Takes away the line that tells what a script took, for tests that compare what the script has printed. */
+  #withoutSummary(ended: Ended): Ended {
+    const [, printed = ended.stdout, summary = ""] = summaryAtEnd.exec(ended.stdout) ?? [];
+    if (summary !== "") this.summary = summary;
+    return { ...ended, stdout: printed };
   }
 
   startPrepare(): Running {
