@@ -125,6 +125,7 @@ test("checkConfiguration() fills in the defaults of a short file", async () => {
       },
     },
     auth: undefined,
+    record: undefined,
     batch: {
       arguments_variable: ["SCHEDULER_PARAMETERS"],
       scheduler_bin: undefined,

@@ -11,13 +11,18 @@ export class JobLog {
     this.#stream = stream;
   }
 
+  say(line: string): void {
+    writeWhole(this.#stream, Buffer.from(`${printable(line)}\n`));
+  }
+
+  /** A line for GitLab itself, with the control characters that it reads: never with a text of anybody else's in it. */
+  mark(line: string): void {
+    writeWhole(this.#stream, Buffer.from(`\x1b[0K${line}\n`));
+  }
+
   /** The same, on a line of its own also where a script's output has ended inside a line. */
   sayAfterScript(line: string): void {
     this.say(atLineStart(this.#stream) ? line : `\n${line}`);
-  }
-
-  say(line: string): void {
-    writeWhole(this.#stream, Buffer.from(`${printable(line)}\n`));
   }
 }
 

@@ -24,7 +24,7 @@ async function outputOf(job: AnyJob, script: string): Promise<string> {
 
 /** The variables of a text of NUL-ended entries, but for those that every Bash sets anew. */
 function variablesOf(text: string): Record<string, string> {
-  const entries = text.split("\0").filter((entry) => entry !== "" && !/^(?:_|SHLVL|PWD|OLDPWD)=/.test(entry));
+  const entries = text.split("\0").filter((entry) => entry.trim() !== "" && !/^(?:_|SHLVL|PWD|OLDPWD)=/.test(entry));
   return Object.fromEntries(
     entries.map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
   );
