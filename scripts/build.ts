@@ -24,6 +24,7 @@ const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-try.cjs": "src/try/try.ts",
   "jacamar-config.cjs": "src/command/config.ts",
   "jacamar-decide.cjs": "src/command/authorised-config.ts",
+  "jacamar-archives.cjs": "src/command/archives.ts",
   "jacamar-batch.cjs": "src/command/batch-stage.ts",
   "jacamar-batch-cleanup.cjs": "src/command/batch-cleanup.ts",
   "jacamar-patterns.cjs": "src/config/patterns.ts",

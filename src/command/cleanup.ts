@@ -3,6 +3,7 @@ import type { JobLog } from "../log/job-log.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import { forgetArchive } from "../podman/archive.ts";
+import { forgetJob } from "../podman/archive-files.ts";
 import { lastLine, type PodmanClient, succeeded } from "../podman/client.ts";
 import { capture } from "../process/capture.ts";
 import { removeContainers } from "../podman/containers.ts";
@@ -16,7 +17,7 @@ import { bashEnvironment } from "../mechanism/bash.ts";
 import { planImages } from "../mechanism/podman/image-plan.ts";
 import type { StageContext } from "./context.ts";
 import { jobMarks } from "./job-marks.ts";
-import { directoryRules, isBatch, loginName } from "./job-files.ts";
+import { archivesDirectory, directoryRules, isBatch, loginName } from "./job-files.ts";
 import { readPrepared } from "./prepared.ts";
 import { type JobState, unpackState } from "./state.ts";
 
@@ -56,6 +57,7 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   await measure.step("files", async () => {
     if (containers) await attempt(() => takeBack(context, state));
     for (const path of filesToRemove(state)) await attempt(() => removeFile(path, context, state));
+    if (containers) await attempt(() => leaveArchives(context, state));
   });
   if (failures.length > 0) throw failures[0];
 }
@@ -174,6 +176,12 @@ function filesToRemove({ workspace, config }: JobState): string[] {
     : [scriptsDir];
   // The private directory is what Podman needs for the others.
   return [`${projectDir}.tmp`, ...scripts, privateDir];
+}
+
+/** Other jobs may need the archive; that this one does is over, and what it was still making is of no use. */
+async function leaveArchives(context: StageContext, { config, workspace, jobKey }: JobState): Promise<void> {
+  const directory = archivesDirectory(workspace);
+  if (isThere(workspace.base, directory, directoryRules(config, context.account))) forgetJob(directory, jobKey);
 }
 
 async function removeFile(path: string, context: StageContext, state: JobState): Promise<void> {

@@ -3,12 +3,23 @@ import type { Config } from "../config/schema.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { UserVariables } from "../gitlab/variables.ts";
+import type { ArchiveFormat } from "../podman/archive.ts";
 import type { DirectoryRules } from "../workspace/directories.ts";
 import type { Workspace } from "../workspace/layout.ts";
 
 /** Whether the users' scripts become jobs of a scheduler. */
 export function isBatch(config: Config): boolean {
   return config.general.executor !== "shell";
+}
+
+/** How the users' images are archived. Unset, the best for the deployment: other nodes may see no registry. */
+export function archiveFormat(config: Config): ArchiveFormat | "none" {
+  return config.general.podman.archive_format ?? (isBatch(config) ? "docker-archive" : "none");
+}
+
+/** Archives of images, and what is known of images, of all jobs of the user. No container sees it. */
+export function archivesDirectory(workspace: Workspace): string {
+  return `${workspace.base}/archives`;
 }
 
 /** Whose the job's directories must be, and with which mode. */

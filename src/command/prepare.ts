@@ -11,8 +11,8 @@ import { containerLabels } from "../mechanism/podman/command.ts";
 import { type Allowed, type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
 import { checkRegistryAuth, joinRegistryAuth } from "../mechanism/podman/registry-auth.ts";
 import { invalidVolume } from "../mechanism/podman/volumes.ts";
-import { type ArchiveFormat, archiveImage } from "../podman/archive.ts";
 import type { PodmanClient } from "../podman/client.ts";
+import { recallImage, rememberImage } from "../podman/image-facts.ts";
 import { type Origin, provideImage, type StoredImage, tryShell } from "../podman/images.ts";
 import { openPodman, podmanTemporaryDirectory } from "../podman/open.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
@@ -24,9 +24,18 @@ import { fillPipes, takePipes } from "../process/pipes.ts";
 import { type DirectoryRules, isThere, makeDirectory, removeTree } from "../workspace/directories.ts";
 import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
+import type { ArchiveStage } from "./archives.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
-import { directoryRules, isBatch, loginName, pipesDirectory, registryAuthFile } from "./job-files.ts";
+import {
+  archiveFormat,
+  archivesDirectory,
+  directoryRules,
+  isBatch,
+  loginName,
+  pipesDirectory,
+  registryAuthFile,
+} from "./job-files.ts";
 import { type Prepared, type PreparedImage, writePrepared } from "./prepared.ts";
 import { requireJob } from "./runner-files.ts";
 import { userVolumes } from "./user-volumes.ts";
@@ -46,7 +55,7 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   const images = planImages(job, config, await allowlist(config));
   if (images.user) checkVolumeSources(context, state);
   await context.measure.step("directories", () => {
-    makeJobDirectories(context, state);
+    makeJobDirectories(context, state, images);
     return fillPipes(pipesDirectory(state.workspace));
   });
   throwIfStopped(context.stop);
@@ -72,7 +81,7 @@ async function allowlist(config: Config): Promise<Allowed | undefined> {
   return (spellings) => matchesAny(patterns, spellings);
 }
 
-function makeJobDirectories({ account }: StageContext, { config, workspace }: JobState): void {
+function makeJobDirectories({ account }: StageContext, { config, workspace }: JobState, images: JobImages): void {
   const rules = directoryRules(config, account);
   // Looked at first, so that what is wrong with it is said of it alone.
   makeDirectory(workspace.base, workspace.base, rules);
@@ -87,6 +96,7 @@ function makeJobDirectories({ account }: StageContext, { config, workspace }: Jo
     workspace.scriptsDir,
     pipesDirectory(workspace),
     podmanTemporaryDirectory(workspace),
+    ...(images.user ? [archivesDirectory(workspace)] : []),
   ]) {
     makeDirectory(workspace.base, path, rules);
   }
@@ -159,21 +169,20 @@ async function prepareRuns({ context, state, job, images, log }: Preparation): P
   const podman = openPodman(config, workspace, login, runtimeDirectory);
   throwIfStopped(context.stop);
 
-  const surroundings = { context, workspace, labels: containerLabels(state.jobKey, "prepare"), log };
-  const bring = async (plan: ImagePlan): Promise<PreparedImage> => {
-    const prepared = await prepareImage(plan, podman, authFile, surroundings);
+  const surroundings = { context, state, labels: containerLabels(state.jobKey, "prepare"), log };
+  const bring = async (plan: ImagePlan): Promise<BroughtImage> => {
+    const brought = await bringImage(plan, podman, authFile, surroundings);
     throwIfStopped(context.stop);
-    return prepared;
+    return brought;
   };
   const userImage = images.user && (await bring(images.user));
   const runnerImage = images.runner && (await bring(images.runner));
-  const archive =
-    userImage && (await archiveUserImage(userImage, archiveFormat(config), podman, { context, state, log }));
+  const archive = userImage && (await archiveOf(userImage, { context, state, podman, log }));
   const prepared: Prepared = {
     environment: { ...login },
     runtimeDirectory,
-    ...(userImage ? { userImage: { ...userImage, ...(archive === undefined ? {} : { archive }) } } : {}),
-    ...(runnerImage ? { runnerImage } : {}),
+    ...(userImage ? { userImage: { ...userImage.prepared, ...(archive === undefined ? {} : { archive }) } } : {}),
+    ...(runnerImage ? { runnerImage: runnerImage.prepared } : {}),
   };
   writePrepared(workspace, prepared);
 }
@@ -228,7 +237,7 @@ function readAuthFile(path: string): string {
 
 interface Surroundings {
   readonly context: StageContext;
-  readonly workspace: Workspace;
+  readonly state: JobState;
   /** By which cleanup finds a container of the job. */
   readonly labels: readonly string[];
   readonly log: JobLog;
@@ -263,12 +272,19 @@ async function runPrepScript(
   );
 }
 
-async function prepareImage(
+/** An image that is there, and what the later stages have to know of it. */
+interface BroughtImage {
+  readonly image: StoredImage;
+  readonly prepared: PreparedImage;
+}
+
+async function bringImage(
   plan: ImagePlan,
   podman: PodmanClient,
   authFile: string,
-  { context, workspace, labels, log }: Surroundings,
-): Promise<PreparedImage> {
+  surroundings: Surroundings,
+): Promise<BroughtImage> {
+  const { context, state, log } = surroundings;
   const what = plan.role === "user" ? "image" : "runner image";
   log.say(`Using Podman with ${what} ${plan.name} (pull policy ${plan.pullPolicies.join(", ")})`);
   const { measure } = context;
@@ -280,7 +296,7 @@ async function prepareImage(
       authFile,
       say: (line) => log.say(line),
       progress: jobLogSinks,
-      takePipes: () => takePipes(pipesDirectory(workspace)),
+      takePipes: () => takePipes(pipesDirectory(state.workspace)),
       stop: context.stop,
     }),
   );
@@ -293,19 +309,35 @@ async function prepareImage(
   const bytes = image.bytes === undefined ? "" : `, ${size(image.bytes)}`;
   const took = origin === "pulled" ? `, in ${duration(seconds)}` : "";
   log.say(`The ${what} is ${where}: id ${image.id.slice(0, 12)}${digest}${bytes}${took}`);
-  const tryIt = (shell: "/bin/bash" | "/bin/sh") => measure.step("trial", () => tryShell(shell, image, podman, labels));
-  const bash = plan.entrypoint !== undefined || (await tryIt("/bin/bash")).works;
-  if (!bash) {
-    const sh = await tryIt("/bin/sh");
-    if (!sh.works) throw withoutShell(plan, sh.said);
-    log.say(`The ${what} has no /bin/bash: its scripts run with /bin/sh`);
-  }
+  const hasBash = plan.entrypoint !== undefined || (await findBash(plan, image, podman, surroundings));
+  if (!hasBash) log.say(`The ${what} has no /bin/bash: its scripts run with /bin/sh`);
   if (plan.role === "user" && image.user !== "" && plan.user === undefined) {
     log.say(
       `The image is made for its user "${image.user}"; in this job it runs as root of the container, which is you outside`,
     );
   }
-  return { id: image.id, hasBash: bash, user: image.user };
+  return { image, prepared: { id: image.id, hasBash, user: image.user } };
+}
+
+/** Whether the image has Bash, tried once for all jobs of the user. Throws for an image without any shell. */
+async function findBash(
+  plan: ImagePlan,
+  image: StoredImage,
+  podman: PodmanClient,
+  { context, state, labels }: Surroundings,
+): Promise<boolean> {
+  const directory = archivesDirectory(state.workspace);
+  const known = recallImage(directory, image.id);
+  if (known) return known.hasBash;
+  const tryIt = (shell: "/bin/bash" | "/bin/sh") =>
+    context.measure.step("trial", () => tryShell(shell, image, podman, labels));
+  const hasBash = (await tryIt("/bin/bash")).works;
+  if (!hasBash) {
+    const sh = await tryIt("/bin/sh");
+    if (!sh.works) throw withoutShell(plan, sh.said);
+  }
+  rememberImage(directory, image.id, { hasBash }, state.jobKey);
+  return hasBash;
 }
 
 /** What the record tells of the image of a job. */
@@ -325,23 +357,9 @@ function withoutShell(plan: ImagePlan, said: string): JacamarError {
   });
 }
 
-/** Unset, the best for the deployment: on the runner's own node the store is at hand; other nodes may see no registry. */
-function archiveFormat(config: Config): ArchiveFormat | "none" {
-  return config.general.podman.archive_format ?? (isBatch(config) ? "docker-archive" : "none");
-}
-
-async function archiveUserImage(
-  image: PreparedImage,
-  format: ArchiveFormat | "none",
-  podman: PodmanClient,
-  { context, state, log }: Pick<Preparation, "context" | "state" | "log">,
-): Promise<string | undefined> {
+async function archiveOf({ image }: BroughtImage, stage: ArchiveStage): Promise<string | undefined> {
+  const format = archiveFormat(stage.state.config);
   if (format === "none") return undefined;
-  const place = { directory: state.workspace.privateDir, name: `image-${state.jobKey}` };
-  const archive = await context.measure.step("archive", () =>
-    archiveImage(image.id, format, place, podman, context.stop),
-  );
-  throwIfStopped(context.stop);
-  log.say(`The image is archived as ${archive}`);
-  return archive;
+  const { archiveUserImage } = await import("./archives.ts");
+  return archiveUserImage(image, format, stage);
 }

@@ -2,6 +2,7 @@
 // it doubles the time that a stage takes to build the schema, and JSON Schema takes expressions without flags.
 import * as v from "valibot";
 import { durationSchema } from "./duration.ts";
+import { sizeSchema } from "./size.ts";
 
 /** What is known of a key beside its type and its default. */
 export interface KeyFacts {
@@ -26,6 +27,7 @@ export type KindName =
   | "boolean"
   | "integer"
   | "duration"
+  | "size"
   | "URL"
   | "image"
   | "regular expression"
@@ -195,7 +197,7 @@ export function image() {
 }
 
 export function byteSize() {
-  return named("string", matching(/^\d+(?:\.\d+)?(?:B|KiB|MiB|GiB|TiB)$/, 'a size with a unit, such as "20GiB"'));
+  return named("size", sizeSchema());
 }
 
 export function sha256() {

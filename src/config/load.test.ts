@@ -315,7 +315,6 @@ test("checkConfiguration() refuses keys and values whose feature is not built ye
     assert.match(line ?? "", new RegExp(`^f:4:1: general.${name}: this version does not have .+ yet; remove it$`));
     assert.deepEqual(others, []);
   }
-  assert.match(String(await problemsOf(podman('archive_cache_size = "20GiB"'))), /6:1.*does not have a cache of image/);
   assert.deepEqual(await problemsOf('[general]\nexecutor = "cobalt"\ndata_dir = "/ci"'), [
     'f:2:12: general.executor: the executor "cobalt" is not supported and will not be; expected one of "shell", "slurm", "sbatch", "flux", "pbs", "lsf", "bsub"',
   ]);

@@ -162,9 +162,9 @@ const podman = table({
   ),
   archive_cache_size: key(
     {
-      description: "How much disk the archived images of one user may take. The least recently used ones go first.",
+      description:
+        "How much disk the archived images of one user may take. The least recently used ones go first, but never one that a job uses.",
       unset: "no limit",
-      notBuilt: "a cache of image archives",
     },
     v.optional(byteSize(), unset),
   ),

@@ -27,6 +27,8 @@ runner_entry_point = []
 user_entry_point = ["/bin/sh"]
 image_pull_policy = "if-not-present"
 image_allowlist = ['^a\\.b$']
+archive_format = "oci-dir"
+archive_cache_size = "1.5GiB"
 tty = false
 `;
 

@@ -3,6 +3,7 @@ import { JacamarError } from "../error/error.ts";
 import { formatDuration } from "./duration.ts";
 import { keysOf, kindOf } from "./kinds.ts";
 import { type Config, configSchema } from "./schema.ts";
+import { exactSize } from "./size.ts";
 
 /**
  * The checked configuration as one line of JSON for the later stages, which get no `--configuration`. The values are
@@ -29,7 +30,15 @@ function asInFile(value: unknown, schema: v.GenericSchema): unknown {
       }),
     );
   }
-  return typeof value === "number" && kindOf(schema) === "duration" ? formatDuration(value) : value;
+  if (typeof value !== "number") return value;
+  switch (kindOf(schema)) {
+    case "duration":
+      return formatDuration(value);
+    case "size":
+      return exactSize(value);
+    default:
+      return value;
+  }
 }
 
 function parseJson(text: string): unknown {

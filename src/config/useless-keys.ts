@@ -29,7 +29,7 @@ function rules(config: Config): readonly Rule[] {
       (name): Rule => [podman.step_script_only, inPodman(name), "with general.podman.step_script_only"],
     ),
     [
-      (podman.archive_format ?? "none") === "none",
+      (podman.archive_format ?? (executor === "shell" ? "none" : "docker-archive")) === "none",
       inPodman("archive_cache_size"),
       "without general.podman.archive_format",
     ],

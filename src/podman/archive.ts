@@ -1,4 +1,5 @@
 import { JacamarError } from "../error/error.ts";
+import type { FileLock } from "../process/file-lock.ts";
 import { lastLine, type PodmanClient, succeeded } from "./client.ts";
 
 export type ArchiveFormat = "docker-archive" | "docker-dir" | "oci-archive" | "oci-dir";
@@ -10,34 +11,41 @@ const transports: Readonly<Record<ArchiveFormat, string>> = {
   "oci-dir": "oci",
 };
 
-const saveSeconds = 3600;
+/**
+ * An archive as `podman run` wants it named (containers-transports(5)).
+ *
+ * @param path its path; of `oci:PATH` Podman 4.3 makes an image name, which must have no capital letters, so for `oci-dir` a
+ *   bare name of small letters, digits and dashes, in the directory in which Podman is started.
+ */
+export function archiveReference(format: ArchiveFormat, path: string): string {
+  return `${transports[format]}:${path}`;
+}
 
-/** Where an archive goes. */
-export interface ArchivePlace {
-  readonly directory: string;
-  /** Small letters, digits and dashes alone; unique to the job. */
-  readonly name: string;
+const saveSeconds = 6 * 3600;
+
+/** What is saved, and where. */
+export interface SaveOrder {
+  readonly imageId: string;
+  readonly format: ArchiveFormat;
+  readonly path: string;
+  /** The lock under which it is saved: it lasts until Podman is gone, also when this process is killed. */
+  readonly lock: FileLock | undefined;
+  /** Stands on the command line, so that cleanup finds what a killed driver has left running. */
+  readonly mark: string;
 }
 
 /**
  * Saves an image as a file or directory from which `podman run` can start containers where no registry is in reach
- * (specification, `archive_format`; podman-save(1)). Returns it as `podman run` wants it named, in `directory`: of a path
- * in `oci:PATH` Podman 4.3 makes an image name, which must have no capital letters, so that is the bare name.
- * Throws `image_archive_failed` or `disk_full`.
+ * (specification, `archive_format`; podman-save(1)). Throws `image_archive_failed` or `disk_full`.
  */
-export async function archiveImage(
-  imageId: string,
-  format: ArchiveFormat,
-  { directory, name }: ArchivePlace,
-  podman: PodmanClient,
-  stop: AbortSignal,
-): Promise<string> {
-  const path = `${directory}/${name}`;
-  const answer = await podman.ask(["save", "--quiet", "--format", format, "--output", path, imageId], {
-    timeoutSeconds: saveSeconds,
-    stop,
-  });
-  if (succeeded(answer.ending)) return `${transports[format]}:${format === "oci-dir" ? name : path}`;
+export async function saveImage(order: SaveOrder, podman: PodmanClient, stop: AbortSignal): Promise<void> {
+  const { imageId, format, path, lock, mark } = order;
+  const answer = await podman.ask(
+    ["save", "--quiet", "--format", format, "--output", path, imageId],
+    { timeoutSeconds: saveSeconds, stop, ...(lock ? { passOnDescriptor3: lock.descriptor } : {}) },
+    ["/bin/sh", "-c", holdingLock, mark],
+  );
+  if (succeeded(answer.ending)) return;
   const reason = lastLine(answer.stderr);
   const full = /no space left on device|disk quota exceeded/i.test(answer.stderr);
   throw new JacamarError(
@@ -48,6 +56,12 @@ export async function archiveImage(
     },
   );
 }
+
+/**
+ * This shell holds the lock as long as Podman runs. Podman itself must not inherit it: where there is no catatonit, the process
+ * that it leaves behind for all later calls of the user would hold the lock for ever (do_pause() in its rootless_linux.c).
+ */
+const holdingLock = '"$@" 3>&-; exit "$?"';
 
 /**
  * Takes away the name under which Podman 4.3 keeps an image that was started from `oci:NAME`; newer ones give it none.

@@ -1,5 +1,5 @@
 import { JacamarError, systemErrorCode } from "../error/error.ts";
-import { type Captured, capture } from "../process/capture.ts";
+import { type Captured, type CaptureOptions, capture } from "../process/capture.ts";
 import type { Command, Ending, Environment } from "../process/command.ts";
 import { type Followed, follow, type OutputPipes, type Sinks } from "../process/follow.ts";
 
@@ -20,10 +20,19 @@ export class PodmanClient {
     this.#directory = directory;
   }
 
-  /** Runs a short command and returns what it said. Throws `podman_missing` when Podman cannot be started. */
-  async ask(args: readonly string[], options: { timeoutSeconds: number; stop?: AbortSignal }): Promise<Captured> {
+  /**
+   * Runs a command and returns what it said. Throws `podman_missing` when Podman cannot be started.
+   *
+   * @param under a program that starts Podman, whose whole command line is added to its arguments.
+   */
+  async ask(
+    args: readonly string[],
+    options: CaptureOptions,
+    under?: readonly [string, ...string[]],
+  ): Promise<Captured> {
+    const command = this.#command(args);
     try {
-      return await capture(this.#command(args), options);
+      return await capture(under ? { ...command, argv: [...under, ...command.argv] } : command, options);
     } catch (cause) {
       throw this.#missing(cause);
     }

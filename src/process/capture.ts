@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type StdioOptions, spawn } from "node:child_process";
 import type { Command, Ending } from "./command.ts";
 
 export interface Captured {
@@ -14,6 +14,8 @@ export interface CaptureOptions {
   readonly stop?: AbortSignal;
   /** Gets what the program writes to descriptor 3 in place of standard output, which then is dropped. */
   readonly answerOnDescriptor3?: boolean;
+  /** An open file of ours that the program gets as its descriptor 3. */
+  readonly passOnDescriptor3?: number;
 }
 
 const limitBytes = 16 * 1024 * 1024;
@@ -27,12 +29,15 @@ const lingerMilliseconds = 500;
 export function capture(command: Command, options: CaptureOptions): Promise<Captured> {
   const [program, ...args] = command.argv;
   const onThree = options.answerOnDescriptor3 === true;
+  const third = onThree ? "pipe" : options.passOnDescriptor3;
+  const stdio: StdioOptions = ["ignore", onThree ? "ignore" : "pipe", "pipe"];
+  if (third !== undefined) stdio.push(third);
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: command.workingDirectory,
       env: { ...command.environment },
       detached: true,
-      stdio: ["ignore", onThree ? "ignore" : "pipe", "pipe", ...(onThree ? (["pipe"] as const) : [])],
+      stdio,
     });
     const stdout = collect(onThree ? child.stdio[3] : child.stdout);
     const stderr = collect(child.stderr);

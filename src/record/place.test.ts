@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { bytesOf, placeOf } from "./place.ts";
+import { placeOf } from "./place.ts";
 
 const alice = { home: "/home/alice", base: "/scratch/ci/alice" };
 
@@ -20,10 +20,4 @@ describe("placeOf()", () => {
     assert.equal(placeOf({ location: "$HOME/x" }, { home: undefined, base: undefined }), undefined);
     assert.equal(placeOf({ location: "$DATA_DIR/x" }, { home: "/home/alice", base: undefined }), undefined);
   });
-});
-
-test("bytesOf() reads sizes of the configuration", () => {
-  assert.equal(bytesOf("64MiB"), 64 * 2 ** 20);
-  assert.equal(bytesOf("1.5KiB"), 1536);
-  assert.equal(bytesOf("7B"), 7);
 });

@@ -24,11 +24,3 @@ export function placeOf(
   const root = start === "$DATA_DIR" ? base : home;
   return root === undefined ? undefined : { kind: "file", path: `${root.replace(/\/+$/, "")}${rest}`, own: true };
 }
-
-const units: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
-
-/** A size of the configuration (`64MiB`) in bytes. */
-export function bytesOf(size: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)([KMGT]iB|B)$/.exec(size) ?? [];
-  return Math.floor(Number(number) * (units[unit ?? ""] ?? Number.NaN));
-}

@@ -8,7 +8,7 @@ import { encodeJob, encodeStage } from "./encode.ts";
 import { rotate } from "./generations.ts";
 import type { StageLine } from "./line.ts";
 import { countInFile } from "./metrics-file.ts";
-import { bytesOf, type Place } from "./place.ts";
+import type { Place } from "./place.ts";
 import { stagesOfJob } from "./tail.ts";
 
 export type { EndedStage, Whose } from "./compose.ts";
@@ -118,7 +118,7 @@ export class Recorder {
 
   #prepareFile(path: string): void {
     const { settings } = this.#options;
-    const rotation = { maxBytes: bytesOf(settings.max_size), keep: settings.keep };
+    const rotation = { maxBytes: settings.max_size, keep: settings.keep };
     inDirectoryOf(path, (file) => rotate(file, rotation));
   }
 }

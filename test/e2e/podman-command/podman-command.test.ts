@@ -130,11 +130,14 @@ const cases: readonly Case[] = [
       title: `starts from the archive with archive_format = "${format}", without --pull=never`,
       podman: { archive_format: format },
       image: "localhost/jacamar-busybox:latest",
-      differs: (job) => ({
-        entrypoint: '["/bin/sh","-l","-c"]',
-        further: ["--quiet"],
-        image: `${transport}:${place === "relative" ? "" : `${job.directoryOf("privateDir")}/`}image-${jobKey(job)}`,
-      }),
+      differs: (job, ids) => {
+        const shared = `${job.directoryOf("base")}/archives/${format}-${ids.busybox}`;
+        return {
+          entrypoint: '["/bin/sh","-l","-c"]',
+          further: ["--quiet"],
+          image: `${transport}:${place === "relative" ? `image-${jobKey(job)}` : shared}`,
+        };
+      },
     };
   }),
 ];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { prepared, Workbench } from "../podman-support/workbench.ts";
 
@@ -36,7 +36,11 @@ describe("archive_format", () => {
       const directory = job.directoryOf("privateDir");
       assert.ok(existsSync(directory));
       assert.equal((await job.cleanup()).exitCode, 0);
-      assert.ok(!existsSync(directory), "the archive is gone");
+      assert.ok(!existsSync(directory));
+      const archives = readdirSync(`${job.directoryOf("base")}/archives`).filter((name) => name.includes(id));
+      const facts = `image-${id}.json`;
+      const kept = kind === undefined ? [facts] : [`${format}-${id}`, `${format}-${id}.lock`, facts];
+      assert.deepEqual(archives.toSorted(), kept.toSorted(), "the archive stays, and nothing of the job");
       const names = await bench.podman("images", "--format", "{{.Repository}}", "--filter", `id=${id}`);
       assert.doesNotMatch(names, /^localhost\/image-/m, "no name is left");
       await bench.podman("rmi", "--force", "--ignore", id);
