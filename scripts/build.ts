@@ -1,11 +1,15 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { build, type Plugin } from "esbuild";
+import { build, type OutputFile, type Plugin } from "esbuild";
+import { cacheFileOf, sealed } from "../src/start/compiled-bundle.ts";
 
 /**
- * Makes what ships: the bundle `dist/jacamar.cjs`, what it reads only when it is needed, and the launcher `dist/jacamar`. Each file is replaced at once, so a
- * job that starts during a build gets the old program or the new one, whole.
+ * Makes what ships: the bundle `dist/jacamar.cjs`, what it reads only when it is needed, V8's compiled code of these, and the
+ * launcher `dist/jacamar`. Each file is replaced at once, so a job that starts during a build gets the old program or the
+ * new one, whole.
  *
  * `--entry FILE` and `--outdir DIRECTORY` are for trying this script.
  */
@@ -43,9 +47,24 @@ const lazyFiles: Plugin = {
   },
 };
 
+/** What the launchers start: it runs a bundle with its compiled code. */
+const start = "start.cjs";
+
+/**
+ * Of Node.js and V8. A warning of Node's is nothing that a reader of a job log could act on. With V8's own first 1 MiB for new
+ * objects a stage stops to collect garbage just before it would end. Threads for V8's background work have nothing to do in so
+ * short a time, and count against a user's limit of processes.
+ */
+const nodeOptions = "--disable-warning=ExperimentalWarning --min-semi-space-size=2 --v8-pool-size=1";
+
 const entries: Readonly<Record<string, string>> = values.entry
-  ? { "jacamar.cjs": values.entry }
-  : { "jacamar.cjs": "src/main.ts", "jacamar-auth.cjs": "src/main-auth.ts", ...lazyModules };
+  ? { "jacamar.cjs": values.entry, [start]: "src/start/start.ts" }
+  : {
+      "jacamar.cjs": "src/main.ts",
+      "jacamar-auth.cjs": "src/main-auth.ts",
+      [start]: "src/start/start.ts",
+      ...lazyModules,
+    };
 const bundles = await Promise.all(
   Object.entries(entries).map(([file, source]) => bundleOf(isAbsolute(source) ? source : join(checkout, source), file)),
 );
@@ -60,7 +79,7 @@ async function bundleOf(entry: string, file: string) {
     format: "cjs",
     platform: "node",
     target: "node26",
-    // `import()` becomes `require()`: a single executable has only that.
+    // `import()` becomes `require()`: compiled code and a single executable have only that.
     supported: { "dynamic-import": false },
     minifyWhitespace: true,
     minifySyntax: true,
@@ -74,7 +93,9 @@ async function bundleOf(entry: string, file: string) {
 }
 
 mkdirSync(outdir, { recursive: true });
-for (const { outputFiles } of bundles) for (const file of outputFiles) replace(file.path, file.contents);
+const files = bundles.flatMap(({ outputFiles }) => outputFiles);
+for (const file of files) replace(file.path, withSeal(file));
+writeCodeCaches(files.map((file) => file.path).filter((path) => basename(path) !== start));
 replace(join(outdir, "meta.json"), JSON.stringify(bundles.map(({ metafile }) => metafile)));
 // For editors: `jacamar init` names it in the first line of the file that it writes.
 replace(join(outdir, "jacamar.schema.json"), readFileSync(join(checkout, "docs/jacamar.schema.json")));
@@ -82,15 +103,37 @@ replace(join(outdir, "jacamar"), launcher("jacamar.cjs", ["node"]), 0o755);
 // `node-auth` is a Node.js that a service account alone may run, with the capabilities to become another user.
 replace(join(outdir, "jacamar-auth"), launcher("jacamar-auth.cjs", ["node-auth", "node"]), 0o755);
 
-for (const file of bundles.flatMap(({ outputFiles }) => outputFiles)) {
+for (const file of files) {
   console.log(`${basename(file.path)}: ${Math.round(file.contents.length / 1024)} kB`);
 }
 
+function withSeal({ path, text }: OutputFile): string {
+  if (/[^\p{ASCII}]/u.test(text)) throw new Error(`${path} is not ASCII`);
+  return sealed(text, createHash("sha256").update(text).digest("hex"));
+}
+
+/** By the Node.js that will read them: V8 refuses the compiled code of another. */
+function writeCodeCaches(bundlePaths: readonly string[]): void {
+  const caches = bundlePaths.map(cacheFileOf);
+  const pairs = bundlePaths.flatMap((path, index) => [path, temporaryOf(caches[index] ?? "")]);
+  const script = join(import.meta.dirname, "code-cache.ts");
+  execFileSync(process.execPath, ["--random-seed=1", script, ...pairs], { stdio: ["ignore", "ignore", "inherit"] });
+  for (const path of caches) publish(path, 0o644);
+}
+
 function replace(path: string, contents: string | Uint8Array, mode = 0o644): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);
-  writeFileSync(temporary, contents);
-  chmodSync(temporary, mode); // whatever the umask: another user is to run it
-  renameSync(temporary, path);
+  writeFileSync(temporaryOf(path), contents);
+  publish(path, mode);
+}
+
+function temporaryOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}`);
+}
+
+/** Puts a file that was written under its temporary name in the place of the one before. */
+function publish(path: string, mode: number): void {
+  chmodSync(temporaryOf(path), mode); // whatever the umask: another user is to run it
+  renameSync(temporaryOf(path), path);
 }
 
 /** The shell script that finds Node.js and starts the bundle with it. `sh` alone is started: this happens on each call. */
@@ -121,6 +164,6 @@ else
     exit "\${SYSTEM_FAILURE_EXIT_CODE:-1}"
   }
 fi
-exec "$node" --disable-warning=ExperimentalWarning "$here/${bundle}" "$@"
+exec "$node" ${nodeOptions} "$here/${start}" "$here/${bundle}" "$@"
 `;
 }

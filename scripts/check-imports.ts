@@ -48,6 +48,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   terminal: ["process"],
   log: ["error"],
   error: [],
+  start: [],
   "version.ts": [],
 };
 

@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { cacheName } from "./wrapped.ts";
+import { cacheFileOf } from "../../src/start/compiled-bundle.ts";
 
 /** What makes an executable. */
 export interface Parts {
@@ -43,11 +43,11 @@ export async function buildExecutable({ bundles, node, output }: Parts): Promise
         // NODE_OPTIONS would run code of others in it, as root.
         execArgvExtension: "none",
         // An OpenSSL configuration, too, can load code: OPENSSL_CONF counts only where this is not said. A warning of Node's is
-        // nothing that a reader of a job log could act on.
-        execArgv: ["--no-warnings", "--openssl-config=/dev/null"],
+        // nothing that a reader of a job log could act on. The others are those of scripts/build.ts.
+        execArgv: ["--no-warnings", "--openssl-config=/dev/null", "--min-semi-space-size=2", "--v8-pool-size=1"],
         // For its speed, and because with it Node does not look for compiled code in NODE_COMPILE_CACHE.
         useCodeCache: true,
-        assets: makeAssets(bundles, node, work),
+        assets: makeAssets(bundles),
       }),
     );
     execFileSync(node, [fixedSeed, "--build-sea", configuration], {
@@ -73,19 +73,11 @@ async function bundleStart(outfile: string): Promise<void> {
   });
 }
 
-/** Each bundle, and V8's compiled code of it. */
-function makeAssets(bundles: string, node: string, work: string): Record<string, string> {
+/** Each bundle, and V8's compiled code of it, but not what starts them where they are files. */
+function makeAssets(bundles: string): Record<string, string> {
   const names = readdirSync(bundles)
-    .filter((name) => name.endsWith(".cjs"))
+    .filter((name) => name.endsWith(".cjs") && name !== main)
     .toSorted();
-  const assets: Record<string, string> = {};
-  for (const name of names) {
-    const path = join(bundles, name);
-    if (/[^\p{ASCII}]/u.test(readFileSync(path, "utf8"))) throw new Error(`${path} is not ASCII`);
-    assets[name] = path;
-    assets[cacheName(name)] = join(work, cacheName(name));
-  }
-  const pairs = names.flatMap((name) => [assets[name] ?? "", assets[cacheName(name)] ?? ""]);
-  execFileSync(node, [fixedSeed, join(import.meta.dirname, "code-cache.ts"), ...pairs], { stdio: "inherit" });
-  return assets;
+  const files = names.flatMap((name) => [name, cacheFileOf(name)]);
+  return Object.fromEntries(files.map((name) => [name, join(bundles, name)]));
 }

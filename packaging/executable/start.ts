@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { getRawAsset } from "node:sea";
 import { Script } from "node:vm";
-import { cacheName, wrapped } from "./wrapped.ts";
+import { cacheFileOf, unpackCache, wrapped } from "../../src/start/compiled-bundle.ts";
 
 /**
  * What the single executable runs first. It holds all bundles, with their compiled code, and is both programs: its file's
@@ -50,10 +50,8 @@ function load(bundle: string): unknown {
   if (known !== undefined) return known.exports;
   // A build refuses a bundle that is not ASCII, which is the fastest to read.
   const source = Buffer.from(getRawAsset(bundle)).toString("latin1");
-  const script = new Script(wrapped(source), {
-    filename: bundle,
-    cachedData: Buffer.from(getRawAsset(cacheName(bundle))),
-  });
+  const cachedData = unpackCache(Buffer.from(getRawAsset(cacheFileOf(bundle))), source);
+  const script = new Script(wrapped(source), { filename: bundle, ...(cachedData === undefined ? {} : { cachedData }) });
   const compiled: unknown = script.runInThisContext();
   if (typeof compiled !== "function") throw new TypeError(`${bundle} is no bundle`);
   const module = { exports: {} };

@@ -1,8 +1,13 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+
 /**
- * The command that starts this same program again: Node.js with its bundle, or the single executable alone, which names
- * itself as its script (packaging/executable/start.ts).
+ * The command that starts this same program again: Node.js with its options and the bundle with its compiled code, or the
+ * single executable alone, which names itself as its script (packaging/executable/start.ts).
  */
 export function ownCommand(): readonly [string, ...string[]] {
   const script = process.argv[1] ?? "";
-  return script === process.execPath ? [script] : [process.execPath, script];
+  if (script === process.execPath) return [script];
+  const start = join(dirname(script), "start.cjs");
+  return [process.execPath, ...process.execArgv, ...(existsSync(start) ? [start] : []), script];
 }

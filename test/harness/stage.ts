@@ -70,7 +70,7 @@ function stageCheckout(directory: string): Capable {
   for (const { name } of files.filter((file) => !file.name.endsWith(".json") && !file.name.startsWith("."))) {
     const target = join(directory, name);
     copyFileSync(join(dist, name), target, constants.COPYFILE_FICLONE);
-    chmodSync(target, name.endsWith(".cjs") ? 0o644 : 0o755); // whatever our umask
+    chmodSync(target, /\.(?:cjs|cache)$/.test(name) ? 0o644 : 0o755); // whatever our umask
   }
   place(checkout("node_modules/node/bin/node"), join(directory, "node"));
   return { source: "node", target: "node-auth" };
