@@ -23,6 +23,9 @@ const outdir = values.outdir ?? join(checkout, "dist");
  */
 const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-check.cjs": "src/check/check.ts",
+  "jacamar-explain-failure.cjs": "src/command/explain-failure.ts",
+  "jacamar-doctor.cjs": "src/command/doctor.ts",
+  "jacamar-cdi.cjs": "src/doctor/cdi.ts",
   "jacamar-init.cjs": "src/init/init.ts",
   "jacamar-record.cjs": "src/record/recorder.ts",
   "jacamar-try.cjs": "src/try/try.ts",

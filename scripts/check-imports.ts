@@ -18,9 +18,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "main-auth.ts": ["exit.ts", "command", "downscope", "account", "process", ...ground],
   "exit.ts": ["system-log", ...ground],
   try: ["command", "terminal", ...facts],
+  doctor: ["check", "auth", "podman", "workspace", ...facts],
   init: ["check", "terminal", ...facts],
   check: ["auth", "system-log", "terminal", ...facts],
   command: [
+    "doctor",
+    "terminal",
     "auth",
     "record",
     "system-log",
@@ -59,6 +62,7 @@ const everywhere = ["version.ts"];
 const packages: Readonly<Record<string, readonly string[]>> = {
   check: ["smol-toml", "valibot"],
   init: ["valibot"],
+  doctor: ["valibot", "yaml"],
   try: ["yaml", "fastest-levenshtein", "valibot"],
   command: ["valibot"],
   downscope: ["valibot"],

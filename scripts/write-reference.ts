@@ -2,10 +2,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { checkReference } from "../src/check/reference.ts";
 import { configurationJsonSchema } from "../src/config/json-schema.ts";
+import { doctorReference } from "../src/doctor/reference.ts";
 import { configurationReference } from "../src/config/reference.ts";
 
 const pages = {
   "check.md": checkReference(),
+  "doctor.md": doctorReference(),
   "configuration.md": configurationReference(),
   "jacamar.schema.json": `${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`,
 };

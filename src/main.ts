@@ -23,6 +23,8 @@ For administrators:
                     write a first configuration for this machine (jacamar init --help)
   jacamar check [FILE]
                     find what is wrong with a configuration (jacamar check --help)
+  jacamar doctor [--user NAME]
+                    look at this machine as a job would meet it (jacamar doctor --help)
 
 For everybody:
   jacamar try [--configuration FILE] [--job NAME]... [.gitlab-ci.yml]
@@ -36,6 +38,7 @@ Options:
 /** The commands for people. No stage of a job needs them, so each is read only when it is called. */
 const tools: Readonly<Record<string, () => Promise<Tool>>> = {
   check: async () => (await import("./check/check.ts")).checkHere,
+  doctor: async () => (await import("./command/doctor.ts")).doctorHere,
   init: async () => (await import("./init/init.ts")).initHere,
   try: async () => (await import("./try/try.ts")).tryHere,
 };

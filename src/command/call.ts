@@ -113,6 +113,8 @@ export async function runStage(
 async function withCleanup(call: NamedStage, context: StageContext, log: JobLog): Promise<void> {
   try {
     await doStage(call, context, log);
+  } catch (error) {
+    throw await explained(error, call.command, context);
   } finally {
     if (context.stop.reason === orphaned && call.command !== "cleanup") await runCleanup(context, log);
   }
@@ -143,6 +145,22 @@ function tryState(environment: Readonly<NodeJS.ProcessEnv>): JobState | undefine
     return unpackState(environment);
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * A failure of the site's is told with what is wrong on the machine. What is needed to find that out is read only then. The
+ * cleanup stage has no job log.
+ */
+async function explained(error: unknown, command: StageCall["command"], context: StageContext): Promise<unknown> {
+  const isSites = error instanceof JacamarError && error.blame === "site" && error.code !== "interrupted";
+  if (!isSites || command === "cleanup" || context.stop.aborted) return error;
+  try {
+    const { explainFailure } = await import("./explain-failure.ts");
+    return await explainFailure(error, context);
+  } catch {
+    // The file with the checks may be closed to this user; the failure is told without.
+    return error;
   }
 }
 

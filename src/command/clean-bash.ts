@@ -11,7 +11,7 @@ const usualPlaces = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"];
 
 /** Bash, and the environment with which its login begins. Throws `shell_failed` when there is no Bash. */
 export function cleanBash(
-  { config, identity }: JobState,
+  { config, identity }: Pick<JobState, "config" | "identity">,
   account: Account,
 ): { shellPath: string; beginning: Environment } {
   const shellPath = config.general.shell_path ?? usualPlaces.find(isExecutable);
