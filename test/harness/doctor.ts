@@ -7,6 +7,12 @@ import { asUser, checkout, type User } from "./machine.ts";
 /** Trouble is made for real, in mount namespaces and accounts of a test's own: what `describe` gets as `skip`. */
 export const needsRoot = process.getuid?.() === 0 ? false : "making real trouble takes root";
 
+/**
+ * Lines of a setup that give the doctor an `/etc` of its own. A file alone could not be replaced: useradd(8) of another
+ * test renames a new one over it, which ends a mount on the old one in every namespace.
+ */
+export const ownEtc = "cp -a /etc $work/etc && mount --bind $work/etc /etc";
+
 /** An account of a test's own, with subordinate ids, and a `jacamar doctor` that looks at it in a world of its own. */
 export class DoctorBench {
   readonly user: User;

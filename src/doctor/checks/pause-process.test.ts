@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { DoctorBench, needsRoot } from "../../../test/harness/doctor.ts";
+import { DoctorBench, needsRoot, ownEtc } from "../../../test/harness/doctor.ts";
 
 describe("the check pause-process", { skip: needsRoot }, () => {
   let bench: DoctorBench;
@@ -34,9 +34,9 @@ describe("the check pause-process", { skip: needsRoot }, () => {
   });
 
   test("finds a pause process that is older than the subordinate ids", async () => {
-    const without =
-      'unshare --mount bash -c \'grep -v "^$0:" /etc/subuid > $1; mount --bind $1 /etc/subuid; shift; exec "$@"\' $user $work/subuid';
-    const before = `${place}; ${without} setpriv --reuid=$uid --regid=$uid --init-groups env -i HOME=$home USER=$user PATH=/usr/bin:/bin XDG_RUNTIME_DIR=$d podman unshare true 2>/dev/null`;
+    const take = 'sed -i "/^$user:/d" /etc/subuid';
+    const give = "cp $work/subuid /etc/subuid";
+    const before = `${place}; ${ownEtc}; cp /etc/subuid $work/subuid; ${take}; ${podman}; ${give}`;
     const { findings } = await bench.look("pause-process", before);
     assert.deepEqual(
       findings.map(({ name, command }) => [name, command]),

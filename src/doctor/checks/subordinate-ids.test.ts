@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { DoctorBench, needsRoot } from "../../../test/harness/doctor.ts";
+import { DoctorBench, needsRoot, ownEtc } from "../../../test/harness/doctor.ts";
 import { type IdRanges, judgeRanges, parseRanges, subidService } from "./subordinate-ids.ts";
 
 const alice = { name: "alice", uid: 1005 };
@@ -66,7 +66,7 @@ describe("the check subordinate-ids", { skip: needsRoot }, () => {
   test("finds the missing line", async () => {
     const { findings, exitCode } = await bench.look(
       "subordinate-ids",
-      'for kind in uid gid; do grep -v "^$user:" /etc/sub$kind > $work/$kind; mount --bind $work/$kind /etc/sub$kind; done',
+      `${ownEtc}; sed -i "/^$user:/d" /etc/subuid /etc/subgid`,
     );
     assert.equal(exitCode, 1);
     assert.deepEqual(
@@ -82,7 +82,7 @@ describe("the check subordinate-ids", { skip: needsRoot }, () => {
   test("finds that two accounts share a range", async () => {
     const { findings } = await bench.look(
       "subordinate-ids",
-      '{ cat /etc/subuid; sed -n "s/^$user:/somebody:/p" /etc/subuid; } > $work/uid; mount --bind $work/uid /etc/subuid',
+      `${ownEtc}; sed -n "s/^$user:/somebody:/p" /etc/subuid > $work/more; cat $work/more >> /etc/subuid`,
     );
     assert.deepEqual(
       findings.map(({ name, text }) => [name, text.includes("somebody")]),
