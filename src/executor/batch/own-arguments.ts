@@ -14,8 +14,10 @@ export interface OwnArguments {
   readonly shortWithValue: string;
   /** Long options that never take the next word as their value. */
   readonly longWithoutValue: readonly string[];
-  /** Where long options begin with one dash, as those of LSF and PBS: then a word is one option and no cluster of letters. */
+  /** Where long options begin with one dash, as those of LSF: then a word is one option and no cluster of letters. */
   readonly singleDash?: true;
+  /** By letter: values of an option that are ours, where others of the same option are the user's. */
+  readonly ownValues?: Readonly<Record<string, RegExp>>;
 }
 
 /**
@@ -56,10 +58,12 @@ function invalid(wish: Wish, why: string): JacamarError {
 
 /** The first word that is ours, that may mean one of ours, or that is no option; undefined when there is none. */
 export function findOwn(words: readonly string[], own: OwnArguments): { word: string; why: string } | undefined {
-  let isValue = false;
+  let valueOf: string | undefined;
   for (const word of words) {
-    if (isValue) {
-      isValue = false;
+    if (valueOf !== undefined) {
+      const ours = ownValue(valueOf, word, own);
+      if (ours !== undefined) return { word, why: ours };
+      valueOf = undefined;
       continue;
     }
     if (!word.startsWith("-") || word === "-" || word === "--") {
@@ -68,13 +72,24 @@ export function findOwn(words: readonly string[], own: OwnArguments): { word: st
     const long = own.singleDash === true || word.startsWith("--");
     const found = long ? readLong(word, own) : readShort(word, own);
     if (found.ours !== undefined) return { word, why: `is ${found.ours}, which the runner sets itself` };
-    isValue = found.valueFollows;
+    const ours = found.value === undefined ? undefined : ownValue(found.option, found.value, own);
+    if (ours !== undefined) return { word, why: ours };
+    if (found.valueFollows) valueOf = found.option;
   }
   return undefined;
 }
 
+function ownValue(option: string, value: string, { ownValues = {} }: OwnArguments): string | undefined {
+  const ours = Object.hasOwn(ownValues, option) ? ownValues[option]?.exec(value)?.[0] : undefined;
+  return ours === undefined ? undefined : `has ${ours} for -${option}, which the runner sets itself`;
+}
+
 interface Reading {
   readonly ours?: string;
+  /** The option's letter or long name. */
+  readonly option: string;
+  /** Its value, when it stands in the same word. */
+  readonly value?: string;
   readonly valueFollows: boolean;
 }
 
@@ -83,22 +98,25 @@ function readLong(word: string, own: OwnArguments): Reading {
   const [name = "", ...value] = word.replace(/^--?/, "").split("=");
   const exact = own.long.find((option) => option === name);
   const dashes = own.singleDash === true ? "-" : "--";
-  if (exact !== undefined) return { ours: `${dashes}${exact}`, valueFollows: false };
+  if (exact !== undefined) return { ours: `${dashes}${exact}`, option: name, valueFollows: false };
   const known = own.othersLong.includes(name) || own.longWithoutValue.includes(name);
   const meant = known || own.singleDash === true ? undefined : own.long.find((option) => option.startsWith(name));
-  if (meant !== undefined) return { ours: `a beginning of ${dashes}${meant}`, valueFollows: false };
+  if (meant !== undefined) return { ours: `a beginning of ${dashes}${meant}`, option: name, valueFollows: false };
   const glued = own.singleDash === true ? gluedValue(name, own) : undefined;
   if (glued !== undefined) return glued;
-  return { valueFollows: value.length === 0 && !own.longWithoutValue.includes(name) };
+  if (value.length > 0) return { option: name, value: value.join("="), valueFollows: false };
+  return { option: name, valueFollows: !own.longWithoutValue.includes(name) };
 }
 
-/** `-oFILE` of PBS and LSF: an option of one letter with its value in the same word. */
+/** `-oFILE` of LSF: an option of one letter with its value in the same word. */
 function gluedValue(name: string, own: OwnArguments): Reading | undefined {
   if (own.othersLong.includes(name) || own.longWithoutValue.includes(name)) return undefined;
   const letter = name.charAt(0);
-  if (name !== "" && own.short.includes(letter)) return { ours: `-${letter}`, valueFollows: false };
-  if (name.length > 1 && own.shortWithValue.includes(letter)) return { valueFollows: false };
-  if (name.length === 1 && !own.shortWithValue.includes(letter)) return { valueFollows: false };
+  if (name !== "" && own.short.includes(letter)) return { ours: `-${letter}`, option: letter, valueFollows: false };
+  if (name.length > 1 && own.shortWithValue.includes(letter)) {
+    return { option: letter, value: name.slice(1), valueFollows: false };
+  }
+  if (name.length === 1 && !own.shortWithValue.includes(letter)) return { option: letter, valueFollows: false };
   return undefined;
 }
 
@@ -106,8 +124,11 @@ function gluedValue(name: string, own: OwnArguments): Reading | undefined {
 function readShort(word: string, own: OwnArguments): Reading {
   for (let index = 1; index < word.length; index += 1) {
     const letter = word.charAt(index);
-    if (own.short.includes(letter)) return { ours: `-${letter}`, valueFollows: false };
-    if (own.shortWithValue.includes(letter)) return { valueFollows: index === word.length - 1 };
+    if (own.short.includes(letter)) return { ours: `-${letter}`, option: letter, valueFollows: false };
+    if (own.shortWithValue.includes(letter)) {
+      const value = word.slice(index + 1);
+      return value === "" ? { option: letter, valueFollows: true } : { option: letter, value, valueFollows: false };
+    }
   }
-  return { valueFollows: false };
+  return { option: word, valueFollows: false };
 }

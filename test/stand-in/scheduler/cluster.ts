@@ -109,6 +109,13 @@ export class Cluster {
     return job;
   }
 
+  /** A job that is not taken, which uses up a number, and may leave a record. */
+  reject(spec: JobSpec, leaves: "a record" | "nothing"): void {
+    const job = this.submit({ ...spec, script: undefined });
+    job.forgotten = leaves === "nothing";
+    this.end(job, "rejected");
+  }
+
   /** The jobs that the controller admits to. */
   get known(): readonly Job[] {
     const oldest = Date.now() - this.settings.keepMilliseconds;
@@ -162,6 +169,7 @@ export class Cluster {
     job: Job,
     argv: readonly string[],
     options: {
+      readonly name: string;
       readonly environment: Readonly<Record<string, string>>;
       readonly workingDirectory: string;
       readonly onOutput: (stream: "stdout" | "stderr", chunk: Buffer) => void;
@@ -178,7 +186,7 @@ export class Cluster {
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],
       });
-      job.steps.set(step, child);
+      job.steps.set(step, { name: options.name, child });
       child.stdout.on("data", (chunk: Buffer) => options.onOutput("stdout", chunk));
       child.stderr.on("data", (chunk: Buffer) => options.onOutput("stderr", chunk));
       const done = (exitCode: number, signal: NodeJS.Signals | undefined) => {
@@ -363,5 +371,5 @@ export class Cluster {
 }
 
 function stepsOf(job: Job): number[] {
-  return [...job.steps.values()].flatMap(({ pid }) => pid ?? []);
+  return [...job.steps.values()].flatMap(({ child }) => child.pid ?? []);
 }

@@ -1,6 +1,6 @@
 import type { Cluster } from "./cluster.ts";
 import { BadOption, type CommandLine, type Grammar, readCommandLine } from "./command-line.ts";
-import { exceptionOf, f58For, f58Of, fluidOf, jobOf, resultOf, stateOf, waitStatusOf } from "./flux-words.ts";
+import { exceptionOf, f58For, f58Of, fluidOf, jobOf, resultOf, stateOf, stepIdOf, waitStatusOf } from "./flux-words.ts";
 import { type Call, type Program, signalNamed } from "./front-end.ts";
 import type { Job } from "./job.ts";
 
@@ -19,7 +19,7 @@ export function parseFlux(call: Call, grammar: Grammar): CommandLine | undefined
 /** flux-jobs(1), with `--json` and with a few of its fields. */
 export const jobs: Program = (call, cluster) => {
   const line = parseFlux(call, {
-    short: "aAc:f:no:q:u:i:w:",
+    short: "aAc:f:no:q:Ru:i:w:",
     permute: true,
     long: {
       count: true,
@@ -30,6 +30,7 @@ export const jobs: Program = (call, cluster) => {
       name: true,
       "no-header": false,
       queue: true,
+      recursive: false,
       since: true,
       user: true,
     },
@@ -38,7 +39,11 @@ export const jobs: Program = (call, cluster) => {
   const found = line.rest.length > 0 ? byId(call, cluster, line.rest) : byFilter(call, cluster, line);
   if (typeof found === "number") return found;
   if (line.options.has("json")) {
-    const records = found.map((each) => recordOf(each, cluster));
+    const recursive = line.options.has("recursive") || line.options.has("R");
+    const records = found.map((each) => ({
+      ...recordOf(each, cluster),
+      ...(recursive && each.state === "running" ? { jobs: stepsOf(each) } : {}),
+    }));
     call.out(`${JSON.stringify(line.rest.length === 1 ? records[0] : { jobs: records })}\n`);
     return 0;
   }
@@ -122,6 +127,11 @@ function recordOf(each: Job, cluster: Cluster): Readonly<Record<string, unknown>
     annotations: annotationsOf(each),
     exception: exceptionOf(each),
   };
+}
+
+/** The jobs of a job's own instance. */
+function stepsOf(each: Job): Readonly<Record<string, unknown>>[] {
+  return [...each.steps].map(([step, { name }]) => ({ jobid: stepIdOf(step), name, state: "RUN", result: "" }));
 }
 
 function annotationsOf(each: Job): Readonly<Record<string, unknown>> {

@@ -3,9 +3,10 @@ import { resolve } from "node:path";
 import type { Cluster } from "./cluster.ts";
 import type { CommandLine, Grammar } from "./command-line.ts";
 import { exitCodeOf, parseFlux } from "./flux-queue.ts";
-import { f58For, jobOf } from "./flux-words.ts";
+import { f58For, jobOf, stepIdOf } from "./flux-words.ts";
 import { type Call, leaveQueue, type Program } from "./front-end.ts";
 import type { Job, JobSpec } from "./job.ts";
+import { processesOf, signalAll } from "./processes.ts";
 
 /** Options of flux-batch(1), flux-alloc(1), flux-submit(1) and flux-run(1). Its parser knows no abbreviations. */
 const grammar: Grammar = {
@@ -173,6 +174,7 @@ export const run: Program = async (call, cluster) => {
   const line = parseFlux(call, grammar);
   if (line === undefined) return 2;
   const ended = await cluster.runStep(instance, line.rest, {
+    name: valueOf(line, "job-name") ?? line.rest[0] ?? "",
     environment: call.environment,
     workingDirectory: resolve(call.workingDirectory, valueOf(line, "cwd") ?? "."),
     onOutput: (stream, chunk) => (stream === "stdout" ? call.out(chunk) : call.err(chunk)),
@@ -236,17 +238,35 @@ export const proxy: Program = async (call, cluster) => {
     call.err(`flux-proxy: ERROR: Unable to resolve ${id}: ${why}\n`);
     return 1;
   }
-  // Of all that could be run, only Flux's own commands are wanted here.
-  const [program = "", ...args] = command;
-  if (!program.endsWith("flux") || args[0] !== "run") {
-    call.err("flux-proxy: the stand-in runs `flux run` only\n");
+  // Of all that could be run, only some of Flux's own commands are wanted here.
+  const [flux = "", program = "", ...args] = command;
+  const environment = { ...call.environment, FLUX_URI: `local:///run/flux/stand-in/job-${job.number}/local-0` };
+  const inner = { ...call, program: `flux-${program}`, args, environment };
+  if (!flux.endsWith("flux") || !["run", "job", "cancel"].includes(program)) {
+    call.err(`flux-proxy: the stand-in does not run ${command.join(" ")}\n`);
     return 1;
   }
-  const environment = { ...call.environment, FLUX_URI: `local:///run/flux/stand-in/job-${job.number}/local-0` };
-  const code = await run({ ...call, program: "flux-run", args: args.slice(1), environment }, cluster);
+  if (program !== "run") return endStep(inner, cluster, job);
+  const code = await run(inner, cluster);
   if (job.cause !== undefined) call.err("flux-proxy: ERROR: lost connection to Flux instance\n");
   return code;
 };
+
+/** `flux job kill ID` and `flux cancel ID` in a job's instance. */
+function endStep(call: Call, cluster: Cluster, job: Job): number {
+  const id = call.args.at(-1) ?? "";
+  const step = [...job.steps].find(([number]) => stepIdOf(number) === `ƒ${id.slice(1)}`)?.[1];
+  if (step?.child.pid === undefined) {
+    call.err(`${call.program}: ERROR: ${id}: unknown job id\n`);
+    return 1;
+  }
+  const { pid } = step.child;
+  signalAll(processesOf([pid]), "SIGTERM");
+  if (call.program === "flux-cancel") {
+    setTimeout(() => signalAll(processesOf([pid]), "SIGKILL"), cluster.settings.killWaitMilliseconds);
+  }
+  return 0;
+}
 
 /** The job whose instance FLUX_URI names; undefined for the system's. */
 function instanceOf(call: Call, cluster: Cluster): Job | "gone" | undefined {

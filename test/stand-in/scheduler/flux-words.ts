@@ -13,6 +13,11 @@ export function f58Of(job: Job, prefix: "ƒ" | "f"): string {
   return toF58(fluidOf(job), prefix);
 }
 
+/** The id of a step in the instance of its job. */
+export function stepIdOf(step: number): string {
+  return toF58(BigInt(step + 1) << 24n, "ƒ");
+}
+
 /** `ƒ` where the caller's locale has it, as flux_job_id_encode(3) does. */
 export function f58For(call: Call, job: Job): string {
   const { environment } = call;

@@ -1,7 +1,15 @@
 import type { ChildProcess } from "node:child_process";
 
 /** Why a job is ended before its script ends by itself. */
-export type Cause = "cancelled" | "time-limit" | "memory-limit" | "node-failure" | "preempted" | "requeued";
+export type Cause =
+  | "cancelled"
+  | "time-limit"
+  | "memory-limit"
+  | "node-failure"
+  | "preempted"
+  | "requeued"
+  /** It was not even taken, and has a record all the same. */
+  | "rejected";
 
 /** Where a job's output goes. */
 export interface JobOutput {
@@ -45,6 +53,12 @@ export interface JobEnd {
   readonly ran: boolean;
 }
 
+/** A command that runs in a job beside its script. */
+export interface JobStep {
+  readonly name: string;
+  readonly child: ChildProcess;
+}
+
 /** A job that the cluster knows. Only the cluster changes it. */
 export interface Job {
   readonly number: number;
@@ -65,7 +79,7 @@ export interface Job {
   /** The controller denies that there ever was such a job; it goes on all the same. */
   forgotten: boolean;
   child: ChildProcess | undefined;
-  readonly steps: Map<number, ChildProcess>;
+  readonly steps: Map<number, JobStep>;
   nextStep: number;
   timers: NodeJS.Timeout[];
 }

@@ -7,7 +7,7 @@ import { describeJob, readSubmission, submitGrammar, valueOf } from "./slurm-sub
 export const salloc: Program = async (call, cluster) => {
   const line = readSubmission(call);
   if (line === undefined) return 255;
-  const described = describeJob(call, line, (words) =>
+  const described = describeJob(call, cluster, line, (words) =>
     call.err(`salloc: error: Job submit/allocate failed: ${words}\n`),
   );
   if (described === undefined) return 1;
@@ -26,6 +26,7 @@ export const salloc: Program = async (call, cluster) => {
     call.err("salloc: Job aborted due to signal\n");
     return 1;
   }
+  if (said) call.err(`salloc: job ${job.number} has been allocated resources\n`);
   call.err(`salloc: Granted job allocation ${job.number}\n`);
   return 0;
 };
@@ -66,6 +67,7 @@ export const srun: Program = async (call, cluster) => {
   await leaveQueue(call, job);
   let number = 0;
   const ended = await cluster.runStep(job, line.rest, {
+    name: valueOf(line, "job-name", "J") ?? line.rest[0]?.split("/").at(-1) ?? "",
     environment: call.environment,
     workingDirectory: call.workingDirectory,
     onOutput: (stream, chunk) => (stream === "stdout" ? call.out(chunk) : call.err(chunk)),

@@ -2,6 +2,7 @@ import { BadOption, type CommandLine, readCommandLine } from "./command-line.ts"
 import type { Cluster } from "./cluster.ts";
 import { type Call, localTime, type Program, signalNamed } from "./front-end.ts";
 import type { Job } from "./job.ts";
+import { processesOf, signalAll } from "./processes.ts";
 import { valueOf } from "./slurm-submit.ts";
 import { exitCodeOf, reasonOf, shortStates, stateOf } from "./slurm-words.ts";
 
@@ -58,7 +59,7 @@ export const squeue: Program = (call, cluster) => {
   }
   const format = valueOf(line, "format", "o") ?? "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R";
   const noHeader = line.options.has("noheader") || line.options.has("h");
-  if (line.options.has("steps") || line.options.has("s")) return listSteps(call, cluster, ids);
+  if (line.options.has("steps") || line.options.has("s")) return listSteps(call, cluster, ids, format);
   if (!noHeader) call.out(`${expand(format, (letter) => headers[letter] ?? "")}\n`);
   for (const job of select(cluster, call, line, ids)) {
     call.out(`${expand(format, (letter) => fieldOf(job, letter, cluster))}\n`);
@@ -88,10 +89,13 @@ function select(cluster: Cluster, call: Call, line: CommandLine, ids: string[] |
   });
 }
 
-function listSteps(call: Call, cluster: Cluster, ids: string[] | undefined): number {
+function listSteps(call: Call, cluster: Cluster, ids: string[] | undefined, format: string): number {
   for (const job of cluster.known) {
     if (ids !== undefined && !ids.includes(String(job.number))) continue;
-    for (const step of job.steps.keys()) call.out(`${job.number}.${step}\n`);
+    for (const [step, { name }] of job.steps) {
+      const fields: Readonly<Record<string, string>> = { i: `${job.number}.${step}`, j: name, u: job.spec.userName };
+      call.out(`${expand(format, (letter) => fields[letter] ?? "")}\n`);
+    }
   }
   return 0;
 }
@@ -283,8 +287,14 @@ export const scancel: Program = (call, cluster) => {
   const all = name !== undefined || line.options.has("u") || line.options.has("user");
   const signal = valueOf(line, "signal", "s");
   for (const job of cluster.known) {
-    const step = line.rest.find((id) => id.startsWith(`${job.number}.`))?.split(".")[1];
-    if (step !== undefined) job.steps.get(Number(step))?.kill("SIGTERM");
+    for (const id of line.rest.filter((each) => each.startsWith(`${job.number}.`))) {
+      const pid = job.steps.get(Number(id.split(".")[1]))?.child.pid;
+      if (pid === undefined) continue;
+      signalAll(processesOf([pid]), signalNamed(signal ?? "TERM") ?? "SIGTERM");
+      if (signal === undefined) {
+        setTimeout(() => signalAll(processesOf([pid]), "SIGKILL"), cluster.settings.killWaitMilliseconds);
+      }
+    }
     const meant = all ? name === undefined || job.spec.name === name : line.rest.includes(String(job.number));
     if (!meant || job.state === "ended") continue;
     if (signal === undefined) cluster.end(job, "cancelled");

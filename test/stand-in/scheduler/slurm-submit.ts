@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Cluster } from "./cluster.ts";
 import { BadOption, type CommandLine, type Grammar, readCommandLine } from "./command-line.ts";
 import type { Call, Program } from "./front-end.ts";
 import type { JobOutput, JobSpec } from "./job.ts";
@@ -98,6 +99,7 @@ function refusal(line: CommandLine): string | undefined {
 /** What a job of the queue has from its command line: all but its script. */
 export function describeJob(
   call: Call,
+  cluster: Cluster,
   line: CommandLine,
   fail: (words: string) => void,
 ): Omit<JobSpec, "script" | "name"> | undefined {
@@ -108,18 +110,13 @@ export function describeJob(
     return undefined;
   }
   const refused = refusal(line);
-  if (refused !== undefined) {
-    const partition = valueOf(line, "partition", "p");
-    if (refused.startsWith("Invalid partition")) {
-      call.err(`${call.program}: error: invalid partition specified: ${partition ?? ""}\n`);
-    }
-    fail(refused);
-    return undefined;
+  if (refused?.startsWith("Invalid partition") === true) {
+    call.err(`${call.program}: error: invalid partition specified: ${valueOf(line, "partition", "p") ?? ""}\n`);
   }
   const queue = valueOf(line, "partition", "p") ?? "work";
   const directory = resolve(call.workingDirectory, valueOf(line, "chdir", "D") ?? ".");
   const limit = queue === "short" ? Math.min(minutes ?? 1, 1) : minutes;
-  return {
+  const job = {
     userName: call.userName,
     interpreter: [],
     scriptArguments: line.rest.slice(1),
@@ -132,7 +129,20 @@ export function describeJob(
     requeues: !line.options.has("no-requeue"),
     gpus: gpusOf(line),
   };
+  if (refused === undefined) return job;
+  const leaves = leftBy[refused];
+  const name = valueOf(line, "job-name", "J") ?? line.rest[0]?.split("/").at(-1) ?? "";
+  if (leaves !== undefined) cluster.reject({ ...job, name, script: "" }, leaves);
+  fail(refused);
+  return undefined;
 }
+
+/** Some refusals use up a job's number, and one leaves a job that has failed. */
+const leftBy: Readonly<Record<string, "a record" | "nothing">> = {
+  "Invalid feature specification": "nothing",
+  "Requested reservation is invalid": "nothing",
+  "Requested node configuration is not available": "a record",
+};
 
 function outputOf(line: CommandLine, directory: string): { output: JobOutput; error: JobOutput | undefined } {
   const mode = valueOf(line, "open-mode")?.startsWith("a") === true ? "append" : "truncate";
@@ -178,7 +188,7 @@ export const sbatch: Program = async (call, cluster) => {
   if (script === undefined) return 1;
   let refused = false;
   const only = line.options.has("test-only");
-  const described = describeJob(call, line, (words) => {
+  const described = describeJob(call, cluster, line, (words) => {
     refused = true;
     call.err(only ? `allocation failure: ${words}\n` : `sbatch: error: Batch job submission failed: ${words}\n`);
   });

@@ -18,6 +18,8 @@ export function stateOf(job: Job): string {
       return "NODE_FAIL";
     case "preempted":
       return "PREEMPTED";
+    case "rejected":
+      return "FAILED";
     default:
       return exitCodeOf(job).every((number) => number === 0) ? "COMPLETED" : "FAILED";
   }
@@ -53,6 +55,7 @@ export function reasonOf(job: Job): string {
   if (job.state !== "ended" || job.end === undefined) return "None";
   if (cause === "memory-limit") return "OutOfMemory";
   if (cause === "node-failure") return "NodeDown";
+  if (cause === "rejected") return "BadConstraints";
   if (cause === "cancelled" && !job.end.ran) return job.held ?? "None";
   if (cause !== undefined) return "None";
   if (job.end.launchFailed || job.end.signal !== undefined) return "JobLaunchFailure";
