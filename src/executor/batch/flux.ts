@@ -199,7 +199,7 @@ function exitCodeOf({ returncode }: FluxJob): number | undefined {
 }
 
 /** `ƒCUfSXq`, and a step as `ƒCUfSXq/ƒAbc`. Both beginnings mean the same id (RFC 19, F58). */
-const form = /^[ƒf][1-9A-HJ-NP-Za-km-z]{1,12}(?:\/[ƒf][1-9A-HJ-NP-Za-km-z]{1,12})?$/u;
+const form = /^[\u0192f][1-9A-HJ-NP-Za-km-z]{1,12}(?:\/[\u0192f][1-9A-HJ-NP-Za-km-z]{1,12})?$/u;
 
 function toIds(text: string): SchedulerId[] {
   return isFluxId(text) ? [text] : [];
