@@ -29,6 +29,7 @@ const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-init.cjs": "src/init/init.ts",
   "jacamar-record.cjs": "src/record/recorder.ts",
   "jacamar-try.cjs": "src/try/try.ts",
+  "jacamar-help.cjs": "src/terminal/program-help.ts",
   "jacamar-config.cjs": "src/command/config.ts",
   "jacamar-decide.cjs": "src/command/authorised-config.ts",
   "jacamar-archives.cjs": "src/command/archives.ts",

@@ -15,10 +15,10 @@ const facts = ["account", "gitlab", "config", "process", ...ground];
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["check", "init", "try", "terminal", "exit.ts", "command", "account", "process", ...ground],
-  "main-auth.ts": ["exit.ts", "command", "downscope", "account", "process", ...ground],
+  "main-auth.ts": ["terminal", "exit.ts", "command", "downscope", "account", "process", ...ground],
   "exit.ts": ["system-log", ...ground],
   try: ["command", "terminal", ...facts],
-  doctor: ["check", "auth", "podman", "workspace", ...facts],
+  doctor: ["check", "auth", "podman", "workspace", "terminal", ...facts],
   init: ["check", "terminal", ...facts],
   check: ["auth", "system-log", "terminal", ...facts],
   command: [
@@ -48,7 +48,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   gitlab: ["process", ...ground],
   config: ["process", ...ground],
   process: ground,
-  terminal: ["process"],
+  terminal: ["process", "error"],
   log: ["error"],
   error: [],
   start: [],

@@ -1,5 +1,6 @@
 // Writes the reference pages and docs/jacamar.schema.json from the sources. With --check it only says what is out of date.
 import { readFileSync, writeFileSync } from "node:fs";
+import { commandsPage } from "../packaging/manual/commands-page.ts";
 import { checkReference } from "../src/check/reference.ts";
 import { configurationJsonSchema } from "../src/config/json-schema.ts";
 import { doctorReference } from "../src/doctor/reference.ts";
@@ -8,6 +9,7 @@ import { configurationReference } from "../src/config/reference.ts";
 const pages = {
   "check.md": checkReference(),
   "doctor.md": doctorReference(),
+  "commands.md": commandsPage(),
   "configuration.md": configurationReference(),
   "jacamar.schema.json": `${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`,
 };

@@ -10,18 +10,6 @@ import { ownCommand } from "./process/own-program.ts";
 import { listenForStop } from "./process/signals.ts";
 import { version } from "./version.ts";
 
-const help = `jacamar-auth ${version}: decides whose a CI job is, and runs it as that user
-
-Called by GitLab Runner (config.toml, [runners.custom]):
-  jacamar-auth [-u] config --configuration FILE
-  jacamar-auth prepare
-  jacamar-auth run SCRIPT STAGE
-  jacamar-auth cleanup [--configuration FILE]
-
-Options:
-  -u, --unobfuscated  show the user in full why a job is refused
-  --version, --help`;
-
 const stop = listenForStop();
 void runProgram(main, stop);
 
@@ -31,7 +19,7 @@ async function main(): Promise<number> {
     case "version":
       return print(version);
     case "help":
-      return print(help);
+      return print((await import("./terminal/program-help.ts")).jacamarAuthHelp());
     case "handover": {
       // A service account's child, which has the capabilities of this program's file.
       const { runHandedOver } = await import("./command/handed-over.ts");

@@ -7,36 +7,12 @@ import { readRunnerFiles } from "./command/runner-files.ts";
 import { runProgram } from "./exit.ts";
 import { JobLog } from "./log/job-log.ts";
 import { listenForStop } from "./process/signals.ts";
+import type { CommandName } from "./terminal/commands.ts";
 import { ourTerminal, type Tool } from "./terminal/terminal.ts";
 import { version } from "./version.ts";
 
-const help = `jacamar ${version}: a custom executor for GitLab Runner
-
-Called by GitLab Runner (config.toml, [runners.custom]):
-  jacamar [--no-auth] config --configuration FILE
-  jacamar [--no-auth] prepare
-  jacamar [--no-auth] run SCRIPT STAGE
-  jacamar [--no-auth] cleanup [--configuration FILE]
-
-For administrators:
-  jacamar init [FILE]
-                    write a first configuration for this machine (jacamar init --help)
-  jacamar check [FILE]
-                    find what is wrong with a configuration (jacamar check --help)
-  jacamar doctor [--user NAME]
-                    look at this machine as a job would meet it (jacamar doctor --help)
-
-For everybody:
-  jacamar try [--configuration FILE] [--job NAME]... [.gitlab-ci.yml]
-                    run a pipeline here, without a GitLab server (jacamar try --help)
-
-Options:
-  --no-auth         run jobs as the account that calls, with no authorisation
-  --handover        take a stage from jacamar-auth, on standard input
-  --version, --help`;
-
 /** The commands for people. No stage of a job needs them, so each is read only when it is called. */
-const tools: Readonly<Record<string, () => Promise<Tool>>> = {
+const tools: Readonly<Record<CommandName, () => Promise<Tool>>> = {
   check: async () => (await import("./check/check.ts")).checkHere,
   doctor: async () => (await import("./command/doctor.ts")).doctorHere,
   init: async () => (await import("./init/init.ts")).initHere,
@@ -44,7 +20,7 @@ const tools: Readonly<Record<string, () => Promise<Tool>>> = {
 };
 
 const argv = process.argv.slice(2);
-const tool = Object.hasOwn(tools, argv[0] ?? "") ? tools[argv[0] ?? ""] : undefined;
+const tool = toolNamed(argv[0] ?? "");
 if (tool !== undefined) {
   void runProgram(async () => (await tool())(argv.slice(1), ourTerminal()), undefined);
 } else {
@@ -58,7 +34,7 @@ async function main(stop: AbortSignal): Promise<number> {
     case "version":
       return print(version);
     case "help":
-      return print(help);
+      return print((await import("./terminal/program-help.ts")).jacamarHelp());
     case "handover": {
       const { runHandedOver } = await import("./command/handed-over.ts");
       // sudo has opened the door already; it must have been this user's.
@@ -80,6 +56,10 @@ async function main(stop: AbortSignal): Promise<number> {
       return 0;
     }
   }
+}
+
+function toolNamed(name: string): (() => Promise<Tool>) | undefined {
+  return Object.entries(tools).find(([known]) => known === name)?.[1];
 }
 
 function print(text: string): number {

@@ -6,8 +6,10 @@ import { checkConfiguration, type FurtherRules } from "../config/load.ts";
 import { formatFinding, type Problem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
+import { checkCommand } from "../terminal/commands/check.ts";
+import { helpText } from "../terminal/help.ts";
 import type { Terminal } from "../terminal/terminal.ts";
-import { type CheckArguments, helpText, parseCheckArguments } from "./arguments.ts";
+import { type CheckArguments, parseCheckArguments } from "./arguments.ts";
 import { repaired } from "./repaired.ts";
 import type { CheckSubject, Documented } from "./rule.ts";
 import { rules } from "./rules.ts";
@@ -34,7 +36,7 @@ export interface Report {
 export async function checkHere(argv: readonly string[], terminal: Terminal): Promise<number> {
   const wanted = parseCheckArguments(argv);
   if (wanted.help) {
-    terminal.stdout.write(helpText);
+    terminal.stdout.write(helpText(checkCommand));
     return 0;
   }
   const report = await checkFiles(wanted, terminal.workingDirectory);

@@ -62,19 +62,22 @@ function parseOtherCall(argv: readonly string[]): Call {
   }
 }
 
+/** What both programs take. Their descriptions (terminal/commands/programs.ts) would make a stage's start slower. */
+export const programOptions = {
+  "no-auth": { type: "boolean" },
+  unobfuscated: { type: "boolean", short: "u" },
+  configuration: { type: "string" },
+  handover: { type: "boolean" },
+  version: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 function parseArguments(argv: readonly string[]) {
   try {
     return parseArgs({
       args: [...argv],
       allowPositionals: true,
-      options: {
-        "no-auth": { type: "boolean" },
-        unobfuscated: { type: "boolean", short: "u" },
-        configuration: { type: "string" },
-        handover: { type: "boolean" },
-        version: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
+      options: programOptions,
     });
   } catch (error) {
     throw usage(error instanceof Error ? error.message : String(error));

@@ -5,7 +5,7 @@ import { readUidMin } from "../account/login-definitions.ts";
 import { lookUpAccount } from "../account/lookup.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { type Config, configSchema } from "../config/schema.ts";
-import { type DoctorArguments, helpText, parseDoctorArguments } from "../doctor/arguments.ts";
+import { type DoctorArguments, parseDoctorArguments } from "../doctor/arguments.ts";
 import { checks } from "../doctor/checks.ts";
 import { lookAll } from "../doctor/look.ts";
 import { asJson, asText, findingsOf } from "../doctor/present.ts";
@@ -16,6 +16,8 @@ import { bashEnvironment } from "../mechanism/bash.ts";
 import type { Environment } from "../process/command.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
 import { listenForStop } from "../process/signals.ts";
+import { doctorCommand } from "../terminal/commands/doctor.ts";
+import { helpText } from "../terminal/help.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { baseDirectory } from "../workspace/layout.ts";
 import { cleanBash } from "./clean-bash.ts";
@@ -32,7 +34,7 @@ const limitSeconds = 10;
 export async function doctorHere(argv: readonly string[], terminal: Terminal): Promise<number> {
   const wanted = parseDoctorArguments(argv);
   if (wanted.help) {
-    terminal.stdout.write(helpText);
+    terminal.stdout.write(helpText(doctorCommand));
     return 0;
   }
   const stop = listenForStop();

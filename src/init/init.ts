@@ -6,9 +6,11 @@ import { checkText } from "../check/check.ts";
 import { lookAtFile } from "../check/exchangeable.ts";
 import { formatFinding } from "../config/problem.ts";
 import { JacamarError } from "../error/error.ts";
+import { initCommand } from "../terminal/commands/init.ts";
+import { helpText } from "../terminal/help.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { type Answers, questions, readAnswer, suggested } from "./answers.ts";
-import { helpText, parseInitArguments, usage } from "./arguments.ts";
+import { parseInitArguments, usage } from "./arguments.ts";
 import { composeConfiguration } from "./compose.ts";
 import { lookAround, type Machine } from "./machine.ts";
 import { runnerBlock } from "./runner-block.ts";
@@ -22,7 +24,7 @@ import { refuseExisting, writeWhole } from "./write-new.ts";
 export async function initHere(argv: readonly string[], terminal: Terminal): Promise<number> {
   const wanted = parseInitArguments(argv);
   if (wanted.help) {
-    terminal.stdout.write(helpText);
+    terminal.stdout.write(helpText(initCommand));
     return 0;
   }
   const account = currentAccount();

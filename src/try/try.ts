@@ -4,13 +4,15 @@ import { mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
-import { helpText, parseTryArguments, type TryArguments } from "./arguments.ts";
+import { parseTryArguments, type TryArguments } from "./arguments.ts";
 import { JobLog, type LogSink } from "./job-log.ts";
 import { nearest } from "./read-node.ts";
 import { readPipeline, type Pipeline } from "./pipeline.ts";
 import { runPipeline } from "./run-pipeline.ts";
 import { selectJobs } from "./schedule.ts";
 import { packSources, projectRoot, type Sources } from "./sources.ts";
+import { tryCommand } from "../terminal/commands/try.ts";
+import { helpText } from "../terminal/help.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { version } from "../version.ts";
 import { startTokenServer } from "./token-server.ts";
@@ -47,7 +49,7 @@ export function tryHere(argv: readonly string[], terminal: Terminal): Promise<nu
 export async function runTry(argv: readonly string[], world: TryWorld): Promise<number> {
   const wanted = parseTryArguments(argv);
   if (wanted.help) {
-    world.stdout.write(helpText);
+    world.stdout.write(helpText(tryCommand));
     return 0;
   }
   // The driver compares paths, so this must be the directory's real name.
