@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { linkSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildExecutable } from "./executable/build.ts";
@@ -15,6 +15,7 @@ try {
   rmSync(`${jacamar}-auth`, { force: true });
   await buildExecutable({ bundles: work, node: process.execPath, output: jacamar });
   linkSync(jacamar, `${jacamar}-auth`);
+  copyFileSync(join(work, "jacamar.schema.json"), join(outdir, "bin/jacamar.schema.json"));
 } finally {
   rmSync(work, { recursive: true });
 }

@@ -67,17 +67,17 @@ interface Capable {
 function stageCheckout(directory: string): Capable {
   const dist = checkout("dist");
   const files = readdirSync(dist, { withFileTypes: true }).filter((entry) => entry.isFile());
-  for (const { name } of files.filter((file) => !file.name.endsWith(".json") && !file.name.startsWith("."))) {
+  for (const { name } of files.filter((file) => file.name !== "meta.json" && !file.name.startsWith("."))) {
     const target = join(directory, name);
     copyFileSync(join(dist, name), target, constants.COPYFILE_FICLONE);
-    chmodSync(target, /\.(?:cjs|cache)$/.test(name) ? 0o644 : 0o755); // whatever our umask
+    chmodSync(target, name.includes(".") ? 0o644 : 0o755); // whatever our umask
   }
   place(checkout("node_modules/node/bin/node"), join(directory, "node"));
   return { source: "node", target: "node-auth" };
 }
 
 function stagePackage(directory: string, programs: string): Capable {
-  for (const name of ["jacamar", "jacamar-auth"]) place(join(programs, name), join(directory, name));
+  for (const name of ["jacamar", "jacamar-auth", "jacamar.schema.json"]) place(join(programs, name), join(directory, name));
   place(checkout("node_modules/node/bin/node"), join(directory, nodeOfTests));
   return { source: "jacamar", target: "jacamar-auth" };
 }
