@@ -77,7 +77,8 @@ function stageCheckout(directory: string): Capable {
 }
 
 function stagePackage(directory: string, programs: string): Capable {
-  for (const name of ["jacamar", "jacamar-auth", "jacamar.schema.json"]) place(join(programs, name), join(directory, name));
+  for (const name of ["jacamar", "jacamar-auth", "jacamar.schema.json"])
+    place(join(programs, name), join(directory, name));
   place(checkout("node_modules/node/bin/node"), join(directory, nodeOfTests));
   return { source: "jacamar", target: "jacamar-auth" };
 }
