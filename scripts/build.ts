@@ -28,6 +28,7 @@ const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-cdi.cjs": "src/doctor/cdi.ts",
   "jacamar-init.cjs": "src/init/init.ts",
   "jacamar-record.cjs": "src/record/recorder.ts",
+  "jacamar-report.cjs": "src/report/report.ts",
   "jacamar-try.cjs": "src/try/try.ts",
   "jacamar-help.cjs": "src/terminal/program-help.ts",
   "jacamar-config.cjs": "src/command/config.ts",
@@ -61,6 +62,48 @@ const start = "start.cjs";
  */
 const nodeOptions = "--disable-warning=ExperimentalWarning --min-semi-space-size=2 --v8-pool-size=1";
 
+/** The page of `jacamar report` runs in a browser: its script and style sheet are bundled first, and become texts in the program. */
+async function pageAssets(): Promise<{ script: string; style: string }> {
+  const licence = readFileSync(join(checkout, "node_modules/uplot/LICENSE"), "utf8").trim();
+  const made = await build({
+    entryPoints: { script: join(checkout, "src/report/page/main.ts") },
+    outdir: "page",
+    write: false,
+    bundle: true,
+    format: "iife",
+    platform: "browser",
+    target: ["chrome109", "firefox115", "safari16"],
+    minify: true,
+    legalComments: "none",
+    banner: { js: `/* Charts by uPlot.\n${licence}\n*/` },
+    logLevel: "warning",
+  });
+  const style = await build({
+    stdin: {
+      contents: '@import "uplot/dist/uPlot.min.css";\n@import "./src/report/page/style.css";',
+      resolveDir: checkout,
+      loader: "css",
+    },
+    write: false,
+    bundle: true,
+    minify: true,
+    logLevel: "warning",
+  });
+  return { script: made.outputFiles[0]?.text ?? "", style: style.outputFiles[0]?.text ?? "" };
+}
+
+const page = await pageAssets();
+
+const pageTexts: Plugin = {
+  name: "page-texts",
+  setup(bundle) {
+    bundle.onLoad({ filter: /\/src\/report\/page-assets\.ts$/ }, () => ({
+      contents: `export function pageAssets() { return ${JSON.stringify(page)}; }`,
+      loader: "js",
+    }));
+  },
+};
+
 const entries: Readonly<Record<string, string>> = values.entry
   ? { "jacamar.cjs": values.entry, [start]: "src/start/start.ts" }
   : {
@@ -90,7 +133,7 @@ async function bundleOf(entry: string, file: string) {
     legalComments: "none",
     metafile: true,
     logLevel: "warning",
-    plugins: [lazyFiles],
+    plugins: [lazyFiles, pageTexts],
     // Neither has a value in such a bundle: what would break only when it ships must break here.
     logOverride: { "empty-import-meta": "error", "unsupported-dynamic-import": "error" },
   });
@@ -100,6 +143,9 @@ mkdirSync(outdir, { recursive: true });
 const files = bundles.flatMap(({ outputFiles }) => outputFiles);
 for (const file of files) replace(file.path, withSeal(file));
 writeCodeCaches(files.map((file) => file.path).filter((path) => basename(path) !== start));
+// What a checkout that is run without a build reads.
+replace(join(outdir, "report-page.js"), page.script);
+replace(join(outdir, "report-page.css"), page.style);
 replace(join(outdir, "meta.json"), JSON.stringify(bundles.map(({ metafile }) => metafile)));
 // For editors: `jacamar init` names it in the first line of the file that it writes.
 replace(join(outdir, "jacamar.schema.json"), readFileSync(join(checkout, "docs/jacamar.schema.json")));

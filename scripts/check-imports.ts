@@ -19,6 +19,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "exit.ts": ["system-log", ...ground],
   try: ["command", "terminal", ...facts],
   doctor: ["check", "auth", "podman", "workspace", "terminal", ...facts],
+  "main.ts": ["report", "check", "init", "try", "terminal", "exit.ts", "command", "account", "process", ...ground],
+  "main-auth.ts": ["exit.ts", "command", "downscope", "account", "process", ...ground],
+  "exit.ts": ["system-log", ...ground],
+  try: ["command", "terminal", ...facts],
+  doctor: ["check", "auth", "podman", "workspace", ...facts],
+  report: ["record", "account", "terminal", "measure", ...ground],
   init: ["check", "terminal", ...facts],
   check: ["auth", "system-log", "terminal", ...facts],
   command: [
@@ -60,6 +66,7 @@ const everywhere = ["version.ts"];
 
 /** A room and the packages that it may import; Node's own modules are free to all, but for `childProcess`. */
 const packages: Readonly<Record<string, readonly string[]>> = {
+  report: ["uplot"],
   check: ["smol-toml", "valibot"],
   init: ["valibot"],
   doctor: ["valibot", "yaml"],

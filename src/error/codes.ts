@@ -87,6 +87,10 @@ export const errorCodes = {
     blame: "site",
     means: "The system log cannot be written, and the configuration lets no job run without it.",
   },
+  report_failed: {
+    blame: "site",
+    means: "The report cannot be made: a file cannot be read or written, or holds no job.",
+  },
   pipeline_invalid: { blame: "job", means: "The pipeline file cannot be understood." },
 } as const satisfies Record<string, { blame: Blame; means: string }>;
 

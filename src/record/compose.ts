@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import { isJobKey, toJobKey } from "../gitlab/job-key.ts";
-import type { Facts, Step } from "../measure/measurements.ts";
+import type { Facts, Step, StepName } from "../measure/measurements.ts";
 import { version } from "../version.ts";
 import {
   type End,
@@ -150,8 +150,9 @@ export function jobLine(stages: readonly StageLine[]): JobLine | undefined {
     ({ stage, outcome }) => outcome !== "passed" && !withoutConsequence.test(stage),
   );
   const steps = stages.flatMap((stage) => stage.steps);
-  const sum = (name: string) =>
-    steps.filter((step) => step.name === name).reduce((total, { seconds }) => total + seconds, 0);
+  const sums: Partial<Record<StepName, number>> = {};
+  for (const { name, seconds } of steps) sums[name] = (sums[name] ?? 0) + seconds;
+  const { script = 0, queue: waited = 0 } = sums;
   const stageSeconds = stages.reduce((total, { seconds }) => total + seconds, 0);
   const user = stages.findLast(({ stage }) => stage === "build_script" || stage.startsWith("step_"));
   // The image of a job is that of the user's script, whatever the runner's own stages used.
@@ -168,8 +169,9 @@ export function jobLine(stages: readonly StageLine[]): JobLine | undefined {
     seconds: Math.max(0, (Date.parse(last.time) - started) / 1000 + last.seconds),
     ...(failed ? { stage: failed.stage, ...pickKeys(failed, endKeys) } : { outcome: "passed" as const }),
     ...given("exit_code", exit),
-    script_seconds: sum("script"),
-    overhead_seconds: Math.max(0, stageSeconds - sum("script") - sum("queue")),
+    script_seconds: script,
+    overhead_seconds: Math.max(0, stageSeconds - script - waited),
+    step_seconds: sums,
     stages: stages.map((stage) => inJob(stage, started)),
     ...found,
     ...queue(stages),

@@ -1,5 +1,5 @@
 import { type StepName, stepNames } from "../measure/measurements.ts";
-import type { End, Findings, Outcome, RecordLine, StageOfJob, StepOfStage, Subject } from "./line.ts";
+import type { End, Findings, JobLine, Outcome, RecordLine, StageOfJob, StepOfStage, Subject } from "./line.ts";
 
 /** Longer lines are not ours. */
 const longestRead = 64 * 1024;
@@ -40,6 +40,7 @@ export function decodeLine(text: string): RecordLine | undefined {
     ...(stage === undefined ? {} : { stage }),
     script_seconds: number(data["script_seconds"]) ?? 0,
     overhead_seconds: number(data["overhead_seconds"]) ?? 0,
+    step_seconds: stepSeconds(data["step_seconds"]),
     stages: list(data["stages"], mostStages).flatMap(stageOfJob),
     ...present({ stages_left_out: number(data["stages_left_out"]) }),
   };
@@ -55,6 +56,16 @@ function stageOfJob(data: unknown): StageOfJob[] {
   return [
     { stage, at, seconds, outcome, ...present({ error: string(data["error"], 64) }), steps: steps(data["steps"]) },
   ];
+}
+
+function stepSeconds(data: unknown): JobLine["step_seconds"] {
+  const sums: Partial<Record<StepName, number>> = {};
+  if (!isObject(data)) return sums;
+  for (const name of stepNames) {
+    const seconds = number(data[name]);
+    if (seconds !== undefined) sums[name] = seconds;
+  }
+  return sums;
 }
 
 const knownSteps: ReadonlySet<string> = new Set(stepNames);

@@ -28,9 +28,10 @@ export function encodeStage(line: StageLine): string {
   });
 }
 
-/** A job as one line of JSON, as {@link encodeStage}; stages that do not fit are counted in `stages_left_out`. */
+/** A job as one line of JSON, as {@link encodeStage}; `stages` comes last, and those that do not fit are counted. */
 export function encodeJob(line: JobLine): string {
-  const { schema, kind, key, time, stage, seconds, script_seconds, overhead_seconds, stages, ...rest } = line;
+  const { schema, kind, key, time, stage, seconds, script_seconds, overhead_seconds, step_seconds, stages, ...rest } =
+    line;
   const before = {
     schema,
     kind,
@@ -41,9 +42,11 @@ export function encodeJob(line: JobLine): string {
     ...end(rest),
     script_seconds: rounded(script_seconds),
     overhead_seconds: rounded(overhead_seconds),
+    step_seconds: Object.fromEntries(Object.entries(step_seconds).map(([name, sum]) => [name, rounded(sum)])),
+    ...findings(rest),
+    ...subject(rest),
   };
-  const after = { ...findings(rest), ...subject(rest) };
-  let room = longestJobLine - asciiJson({ ...before, stages: [], stages_left_out: 1_000_000, ...after }).length;
+  let room = longestJobLine - asciiJson({ ...before, stages_left_out: 1_000_000, stages: [] }).length;
   const kept: StageOfJob[] = [];
   for (const each of stages) {
     const short = stageOfJob(each);
@@ -52,7 +55,7 @@ export function encodeJob(line: JobLine): string {
     kept.push(short);
   }
   const leftOut = (rest.stages_left_out ?? 0) + stages.length - kept.length;
-  return asciiJson({ ...before, stages: kept, ...(leftOut > 0 ? { stages_left_out: leftOut } : {}), ...after });
+  return asciiJson({ ...before, ...(leftOut > 0 ? { stages_left_out: leftOut } : {}), stages: kept });
 }
 
 function stageOfJob({ stage, at, seconds, outcome, error, steps }: StageOfJob): StageOfJob {

@@ -127,6 +127,7 @@ describe("jobLine()", () => {
     assert.equal(made.seconds, 22);
     assert.equal(made.queue_seconds, 4);
     assert.ok(Math.abs(made.script_seconds - 5.6) < 1e-9);
+    assert.equal(made.step_seconds.queue, 4);
     assert.ok(Math.abs(made.overhead_seconds - (17 - 5.6 - 4)) < 1e-9);
     assert.deepEqual(
       [made.cache, made.image, made.scheduler_id, made.peak_memory_bytes, made.exit_code, made.account],

@@ -132,9 +132,12 @@ export interface JobLine extends End, Findings, Subject {
   readonly script_seconds: number;
   /** What this program's stages took beside the scripts and the queue. */
   readonly overhead_seconds: number;
-  readonly stages: readonly StageOfJob[];
+  /** How long all steps of a name took together. */
+  readonly step_seconds: Readonly<Partial<Record<StepName, number>>>;
   /** How many stages did not fit the line. */
   readonly stages_left_out?: number;
+  /** The last key of a line, so that a reader that does not need them can leave out the larger part of it. */
+  readonly stages: readonly StageOfJob[];
 }
 
 export type RecordLine = StageLine | JobLine;

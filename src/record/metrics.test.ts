@@ -29,6 +29,7 @@ const job: JobLine = {
   queue_seconds: 30,
   script_seconds: 5.5,
   overhead_seconds: 1.25,
+  step_seconds: {},
   cache: "hit",
   stages: [],
 };

@@ -1,0 +1,101 @@
+import { writeFileSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { lookUpAccount } from "../account/lookup.ts";
+import { JacamarError, systemErrorCode } from "../error/error.ts";
+import type { Tool } from "../terminal/terminal.ts";
+import { version } from "../version.ts";
+import { helpText, parseReportArguments, type ReportArguments } from "./arguments.ts";
+import { Collector } from "./collect.ts";
+import { htmlPage } from "./html.ts";
+import { pageAssets } from "./page-assets.ts";
+import { readSource, type Source } from "./sources.ts";
+import { pageData } from "./table.ts";
+
+/** `jacamar report`: makes a page of the record of jobs. Throws `usage` or `report_failed`. */
+export const makeReport: Tool = async (argv, { stdin, stdout, stderr }) => {
+  const now = new Date();
+  const wanted = parseReportArguments(argv, now);
+  if (wanted.help) {
+    stdout.write(helpText);
+    return 0;
+  }
+  const owners = wanted.own ? new Owners() : undefined;
+  // With --own the first reading tells which accounts there are, so that the name service is asked of each once.
+  if (owners) {
+    const first = await readAll(wanted, stdin, (account, owner) => owners.owns(account, owner));
+    first.close();
+    await owners.look();
+  }
+  const { collector, close } = await readAll(
+    wanted,
+    stdin,
+    owners && ((account, owner) => owners.owns(account, owner)),
+  );
+  const collected = collector.collected();
+  if (collected.rows.count === 0) {
+    throw new JacamarError("report_failed", "There is no job in these files", {
+      hint: `Lines that are none of the record: ${collected.foreignLines}. [record] in the configuration turns it on.`,
+    });
+  }
+  const data = pageData(collected, { title: wanted.title, made: now, program: version, jobs: wanted.jobs });
+  close();
+  const page = htmlPage(data, pageAssets());
+  if (wanted.output === "-") {
+    await new Promise<void>((resolve) => stdout.write(page, () => resolve()));
+    return 0;
+  }
+  write(wanted.output, page);
+  const skipped = [
+    ...(collected.foreignLines > 0 ? [`${collected.foreignLines} lines are none of the record`] : []),
+    ...(collected.forgedLines > 0 ? [`${collected.forgedLines} lines are of another account than their file`] : []),
+  ];
+  const megabytes = (Buffer.byteLength(page) / 1e6).toFixed(1);
+  stderr.write(
+    `${wanted.output}: ${collected.rows.count} jobs, ${megabytes} MB${skipped.map((text) => `; ${text}`).join("")}\n`,
+  );
+  return 0;
+};
+
+async function readAll(
+  { files, since }: ReportArguments,
+  stdin: Readable,
+  mayTell: ((account: string, owner: number) => boolean) | undefined,
+): Promise<{ collector: Collector; close: () => void }> {
+  const collector = new Collector(since, mayTell);
+  const sources: Source[] = [];
+  for (const file of files) sources.push(await readSource(file, stdin, (source) => collector.takeFrom(source)));
+  return {
+    collector,
+    close: () => {
+      for (const source of sources) source.close();
+    },
+  };
+}
+
+function write(path: string, page: string): void {
+  try {
+    writeFileSync(path, page);
+  } catch (cause) {
+    throw new JacamarError("report_failed", `Cannot write "${path}": ${systemErrorCode(cause) ?? "unknown error"}`, {
+      cause,
+    });
+  }
+}
+
+/** Which account owns which files. The first reading tells which accounts there are, the second asks. */
+class Owners {
+  readonly #numbers = new Map<string, number>();
+
+  owns(account: string, owner: number): boolean {
+    const number = this.#numbers.get(account);
+    if (number === undefined) this.#numbers.set(account, -1);
+    return number === owner;
+  }
+
+  async look(): Promise<void> {
+    for (const account of this.#numbers.keys()) {
+      const answer = await lookUpAccount(account);
+      this.#numbers.set(account, answer.found ? answer.account.uid : -1);
+    }
+  }
+}
