@@ -143,9 +143,11 @@ mkdirSync(outdir, { recursive: true });
 const files = bundles.flatMap(({ outputFiles }) => outputFiles);
 for (const file of files) replace(file.path, withSeal(file));
 writeCodeCaches(files.map((file) => file.path).filter((path) => basename(path) !== start));
-// What a checkout that is run without a build reads.
-replace(join(outdir, "report-page.js"), page.script);
-replace(join(outdir, "report-page.css"), page.style);
+if (values.entry === undefined) {
+  // What a checkout that is run without a build reads.
+  replace(join(outdir, "report-page.js"), page.script);
+  replace(join(outdir, "report-page.css"), page.style);
+}
 replace(join(outdir, "meta.json"), JSON.stringify(bundles.map(({ metafile }) => metafile)));
 // For editors: `jacamar init` names it in the first line of the file that it writes.
 replace(join(outdir, "jacamar.schema.json"), readFileSync(join(checkout, "docs/jacamar.schema.json")));
