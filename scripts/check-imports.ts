@@ -14,16 +14,11 @@ const facts = ["account", "gitlab", "config", "process", ...ground];
  * the ones before them decided, and never ahead.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["check", "init", "try", "terminal", "exit.ts", "command", "account", "process", ...ground],
+  "main.ts": ["report", "check", "init", "try", "terminal", "exit.ts", "command", "account", "process", ...ground],
   "main-auth.ts": ["terminal", "exit.ts", "command", "downscope", "account", "process", ...ground],
   "exit.ts": ["system-log", ...ground],
   try: ["command", "terminal", ...facts],
   doctor: ["check", "auth", "podman", "workspace", "terminal", ...facts],
-  "main.ts": ["report", "check", "init", "try", "terminal", "exit.ts", "command", "account", "process", ...ground],
-  "main-auth.ts": ["exit.ts", "command", "downscope", "account", "process", ...ground],
-  "exit.ts": ["system-log", ...ground],
-  try: ["command", "terminal", ...facts],
-  doctor: ["check", "auth", "podman", "workspace", ...facts],
   report: ["record", "account", "terminal", "measure", ...ground],
   init: ["check", "terminal", ...facts],
   check: ["auth", "system-log", "terminal", ...facts],

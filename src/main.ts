@@ -11,33 +11,6 @@ import type { CommandName } from "./terminal/commands.ts";
 import { ourTerminal, type Tool } from "./terminal/terminal.ts";
 import { version } from "./version.ts";
 
-const help = `jacamar ${version}: a custom executor for GitLab Runner
-
-Called by GitLab Runner (config.toml, [runners.custom]):
-  jacamar [--no-auth] config --configuration FILE
-  jacamar [--no-auth] prepare
-  jacamar [--no-auth] run SCRIPT STAGE
-  jacamar [--no-auth] cleanup [--configuration FILE]
-
-For administrators:
-  jacamar init [FILE]
-                    write a first configuration for this machine (jacamar init --help)
-  jacamar check [FILE]
-                    find what is wrong with a configuration (jacamar check --help)
-  jacamar doctor [--user NAME]
-                    look at this machine as a job would meet it (jacamar doctor --help)
-  jacamar report FILE...
-                    make a page of the record of jobs (jacamar report --help)
-
-For everybody:
-  jacamar try [--configuration FILE] [--job NAME]... [.gitlab-ci.yml]
-                    run a pipeline here, without a GitLab server (jacamar try --help)
-
-Options:
-  --no-auth         run jobs as the account that calls, with no authorisation
-  --handover        take a stage from jacamar-auth, on standard input
-  --version, --help`;
-
 /** The commands for people. No stage of a job needs them, so each is read only when it is called. */
 const tools: Readonly<Record<CommandName, () => Promise<Tool>>> = {
   check: async () => (await import("./check/check.ts")).checkHere,

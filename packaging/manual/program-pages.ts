@@ -111,7 +111,10 @@ function commandSection(command: CommandDescription): string[] {
 }
 
 function operands(command: CommandDescription): string[] {
-  return command.operands.map(({ name, optional }) => (optional === true ? `[${italic(name)}]` : italic(name)));
+  return command.operands.map(({ name, optional, multiple }) => {
+    const text = optional === true ? `[${italic(name)}]` : italic(name);
+    return multiple === true ? `${text}...` : text;
+  });
 }
 
 function optionEntries(options: Options): string[] {

@@ -2,9 +2,11 @@ import { writeFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { lookUpAccount } from "../account/lookup.ts";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
+import { reportCommand } from "../terminal/commands/report.ts";
+import { helpText } from "../terminal/help.ts";
 import type { Tool } from "../terminal/terminal.ts";
 import { version } from "../version.ts";
-import { helpText, parseReportArguments, type ReportArguments } from "./arguments.ts";
+import { parseReportArguments, type ReportArguments } from "./arguments.ts";
 import { Collector } from "./collect.ts";
 import { htmlPage } from "./html.ts";
 import { pageAssets } from "./page-assets.ts";
@@ -16,7 +18,7 @@ export const makeReport: Tool = async (argv, { stdin, stdout, stderr }) => {
   const now = new Date();
   const wanted = parseReportArguments(argv, now);
   if (wanted.help) {
-    stdout.write(helpText);
+    stdout.write(helpText(reportCommand));
     return 0;
   }
   const owners = wanted.own ? new Owners() : undefined;

@@ -11,7 +11,8 @@ export function parseArguments<Description extends CommandDescription>(
   argv: readonly string[],
 ) {
   const parsed = parse(description, argv);
-  const most = description.operands.length;
+  const { operands } = description;
+  const most = operands.at(-1)?.multiple === true ? Number.POSITIVE_INFINITY : operands.length;
   if (parsed.positionals.length > most) {
     const takes = most === 0 ? `no "${parsed.positionals[0]}"` : `one file, but there are ${parsed.positionals.length}`;
     throw usage(description, `jacamar ${description.name} takes ${takes}`);

@@ -2,6 +2,7 @@ import { checkCommand } from "./commands/check.ts";
 import type { CommandDescription } from "./commands/description.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { initCommand } from "./commands/init.ts";
+import { reportCommand } from "./commands/report.ts";
 import { tryCommand } from "./commands/try.ts";
 
 /**
@@ -19,6 +20,7 @@ export const commands = {
   init: initCommand,
   check: checkCommand,
   doctor: doctorCommand,
+  report: reportCommand,
   try: tryCommand,
 } as const satisfies Readonly<Record<string, CommandDescription>>;
 

@@ -18,9 +18,9 @@ export function helpText(command: CommandDescription): string {
   ].join("\n\n")}\n`;
 }
 
-/** `FILE`, or `[FILE]` when it may be left out. */
-export function operandText({ name, optional }: CommandDescription["operands"][number]): string {
-  return optional === true ? `[${name}]` : name;
+/** `FILE`, `[FILE]` when it may be left out, `FILE...` when there may be more. */
+export function operandText({ name, optional, multiple }: CommandDescription["operands"][number]): string {
+  return `${optional === true ? `[${name}]` : name}${multiple === true ? "..." : ""}`;
 }
 
 /** `-h, --help`, `--file FILE`, `--x, --no-x`. */

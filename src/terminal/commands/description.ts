@@ -25,6 +25,8 @@ export interface OperandDescription {
   /** As texts call it, such as `FILE`. */
   readonly name: string;
   readonly optional?: boolean;
+  /** There may be more than one; only the last operand. */
+  readonly multiple?: boolean;
   readonly completes?: Completion;
 }
 
