@@ -63,6 +63,8 @@ export function findOwn(words: readonly string[], own: OwnArguments): { word: st
     if (valueOf !== undefined) {
       const ours = ownValue(valueOf, word, own);
       if (ours !== undefined) return { word, why: ours };
+    }
+    if (valueOf !== undefined && (!word.startsWith("-") || /^-[0-9]/.test(word))) {
       valueOf = undefined;
       continue;
     }
@@ -74,7 +76,9 @@ export function findOwn(words: readonly string[], own: OwnArguments): { word: st
     if (found.ours !== undefined) return { word, why: `is ${found.ours}, which the runner sets itself` };
     const ours = found.value === undefined ? undefined : ownValue(found.option, found.value, own);
     if (ours !== undefined) return { word, why: ours };
-    if (found.valueFollows) valueOf = found.option;
+    // The option before it may be one without a value that is not known here: then this word is an option, and else it was
+    // the value. What follows it is no value in both cases.
+    valueOf = valueOf === undefined && found.valueFollows ? found.option : undefined;
   }
   return undefined;
 }
@@ -93,7 +97,10 @@ interface Reading {
   readonly valueFollows: boolean;
 }
 
-/** getopt_long(3) takes the beginning of a long option for the whole; it is refused where it may be the beginning of one of ours. */
+/**
+ * getopt_long(3) takes the beginning of a long option for the whole; it is refused where it may be the beginning of one of
+ * ours, and takes no value where it may be the beginning of one without.
+ */
 function readLong(word: string, own: OwnArguments): Reading {
   const [name = "", ...value] = word.replace(/^--?/, "").split("=");
   const exact = own.long.find((option) => option === name);
@@ -105,7 +112,10 @@ function readLong(word: string, own: OwnArguments): Reading {
   const glued = own.singleDash === true ? gluedValue(name, own) : undefined;
   if (glued !== undefined) return glued;
   if (value.length > 0) return { option: name, value: value.join("="), valueFollows: false };
-  return { option: name, valueFollows: !own.longWithoutValue.includes(name) };
+  const alone = own.longWithoutValue.some((option) =>
+    own.singleDash === true ? option === name : option.startsWith(name),
+  );
+  return { option: name, valueFollows: !alone };
 }
 
 /** `-oFILE` of LSF: an option of one letter with its value in the same word. */

@@ -19,7 +19,7 @@ export const slurm: Scheduler = {
     short: "JoeiWahuV",
     shortWithValue: "ABCDFGLMNSbcdmnpqtwx",
     longWithoutValue: words(
-      "contiguous exclusive get-user-env hold ignore-pbs nice no-kill no-requeue overcommit oversubscribe propagate quiet reboot requeue spread-job use-min-nodes verbose",
+      "consolidate-segments contiguous exclusive get-user-env hold ignore-pbs nice no-kill no-requeue oom-kill-step overcommit oversubscribe propagate quiet reboot requeue resv-ports spread-job stepmgr use-min-nodes verbose",
     ),
   },
   variablePrefixes: ["SLURM_", "SLURMD_", "SBATCH_", "SALLOC_", "SRUN_"],
