@@ -27,22 +27,28 @@ const stillWaitingMilliseconds = 5 * 60_000;
 export class JobWatch {
   readonly #title: string;
   readonly #patience: Patience;
-  readonly #submittedAt: number;
+  /** Since when it has been waiting, or had been when it began. */
+  #waitsSince: number;
+  /** How long it had waited before, when it was requeued. */
+  #waitedBefore = 0;
   #interval = firstAskMilliseconds;
   #askAt: number;
   #start: JobStart | undefined;
   #startedAt: number | undefined;
+  #toldStart = false;
   #shown = "";
   #shownAt: number;
   #unknownSince: number | undefined;
   #endedAt: number | undefined;
+  /** The scheduler says that it waits again, though it runs. */
+  #inDoubt = false;
   #verdict: Verdict | undefined;
 
   /** @param title of the job in the log, such as `Slurm job 4`. */
   constructor(title: string, patience: Patience, now: number) {
     this.#title = title;
     this.#patience = patience;
-    this.#submittedAt = now;
+    this.#waitsSince = now;
     this.#shownAt = now;
     this.#askAt = now + firstAskMilliseconds;
   }
@@ -52,9 +58,9 @@ export class JobWatch {
     return this.#startedAt !== undefined;
   }
 
-  /** How long it waited in the queue; undefined while it does. */
+  /** How long it waited in the queue, each time that it did; undefined while it does. */
   get queueMilliseconds(): number | undefined {
-    return this.#startedAt === undefined ? undefined : this.#startedAt - this.#submittedAt;
+    return this.#startedAt === undefined ? undefined : this.#waitedBefore + this.#startedAt - this.#waitsSince;
   }
 
   get nodes(): string | undefined {
@@ -68,7 +74,7 @@ export class JobWatch {
 
   /** How old an answer may be; 0 where it decides, so that it must be of this moment. */
   get oldestAnswerMilliseconds(): number {
-    return this.#endedAt === undefined ? this.#interval * 0.9 : 0;
+    return this.#endedAt === undefined && !this.#inDoubt ? this.#interval * 0.9 : 0;
   }
 
   /** The job file has said that it runs. Returns what the log is told. */
@@ -77,22 +83,19 @@ export class JobWatch {
     const again = this.#start !== undefined;
     this.#start = start;
     this.#endedAt = undefined;
+    this.#inDoubt = false;
     const nodes = start.nodes === "" ? "" : ` on ${start.nodes}`;
-    if (again) return this.#show(`${this.#title} was requeued, and has started again${nodes}`, now);
-    const told = this.running && this.#shown.includes(" started");
     this.#startedAt ??= now;
     this.#interval = this.#patience.askMilliseconds;
     this.#askAt = now + this.#interval;
-    if (told) return [];
-    return this.#show(
-      `${this.#title} has started${nodes} after ${formatDuration(this.#startedAt - this.#submittedAt)} in the queue`,
-      now,
-    );
+    if (again) return this.#show(`${this.#title} was requeued, and has started again${nodes}`, now);
+    return this.#tellStart(nodes, this.#startedAt, now);
   }
 
   /** The job has printed something: it lives, and nobody needs to be asked. */
   printed(now: number): void {
-    if (this.#endedAt === undefined) this.#askAt = Math.max(this.#askAt, now + this.#patience.askMilliseconds);
+    if (this.#endedAt === undefined && !this.#inDoubt)
+      this.#askAt = Math.max(this.#askAt, now + this.#patience.askMilliseconds);
   }
 
   /** The scheduler has answered. Returns what the log is told. */
@@ -103,13 +106,14 @@ export class JobWatch {
     this.#unknownSince = undefined;
     if (state.kind === "ended") return this.#ended(state, now);
     this.#endedAt = undefined;
+    if (state.kind === "running") this.#inDoubt = false;
     return state.kind === "pending" ? this.#pending(state, now) : this.#runs(state.nodes, now);
   }
 
   /** What is clear by now; undefined as long as the job goes on. */
   verdict(now: number): Verdict | undefined {
     const limit = this.#patience.queueMilliseconds;
-    const waited = now - this.#submittedAt;
+    const waited = now - this.#waitsSince;
     if (this.#verdict === undefined && !this.running && limit !== undefined && waited > limit) {
       this.#verdict = { kind: "queue-timeout", seconds: limit / 1000 };
     }
@@ -117,17 +121,29 @@ export class JobWatch {
   }
 
   #pending(state: QueueState & { kind: "pending" }, now: number): string[] {
-    if (this.running) {
+    if (this.#startedAt !== undefined) {
+      if (!this.#inDoubt) {
+        // The question may have been asked before the start that the job file has told: it is asked once more.
+        this.#inDoubt = true;
+        this.#askAt = now + firstAskMilliseconds;
+        return [];
+      }
       // Requeued: it waits once more, and its next start is another one.
+      this.#inDoubt = false;
+      this.#waitedBefore += this.#startedAt - this.#waitsSince;
+      this.#waitsSince = now;
       this.#startedAt = undefined;
       this.#interval = firstAskMilliseconds;
-      return this.#show(`${this.#title} was requeued and waits again${because(state)}`, now);
+      this.#askAt = now + this.#interval;
+      this.#toldStart = false;
+      this.#show(`${this.#title} waits in the queue${because(state)}`, now);
+      return [`${this.#title} was requeued and waits again${because(state)}`];
     }
     const line = `${this.#title} waits in the queue${because(state)}`;
     if (line !== this.#shown) return this.#show(line, now);
     if (now - this.#shownAt < stillWaitingMilliseconds) return [];
     this.#shownAt = now;
-    return [`${line.replace(" waits", " still waits")}, since ${formatDuration(now - this.#submittedAt)}`];
+    return [`${line.replace(" waits", " still waits")}, since ${formatDuration(now - this.#waitsSince)}`];
   }
 
   #runs(nodes: string | undefined, now: number): string[] {
@@ -135,11 +151,14 @@ export class JobWatch {
     this.#startedAt = now;
     this.#interval = this.#patience.askMilliseconds;
     this.#askAt = now + this.#interval;
-    const where = nodes === undefined ? "" : ` on ${nodes}`;
-    return this.#show(
-      `${this.#title} has started${where} after ${formatDuration(now - this.#submittedAt)} in the queue`,
-      now,
-    );
+    return this.#tellStart(nodes === undefined ? "" : ` on ${nodes}`, now, now);
+  }
+
+  #tellStart(nodes: string, startedAt: number, now: number): string[] {
+    if (this.#toldStart) return [];
+    this.#toldStart = true;
+    const waited = formatDuration(startedAt - this.#waitsSince);
+    return this.#show(`${this.#title} has started${nodes} after ${waited} in the queue`, now);
   }
 
   /** The exit status may come late. Asked once more when it has had its time, the scheduler must say the same. */
