@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { pause } from "../../process/signals.ts";
 import { writeNew } from "../../workspace/script-files.ts";
 import type { BatchEnd, BatchTools, Handle } from "./following.ts";
@@ -14,6 +15,10 @@ const notices: Readonly<Record<OutputTrouble, string>> = {
   replaced: "The output file of the job was replaced while it ran: some output may be missing",
   deleted: "The output file of the job was deleted while it ran: some output may be missing",
 };
+
+/** How late the last bytes of a job that was ended may come, and how long reading what it left may take. */
+const lateMilliseconds = 2000;
+const restMilliseconds = 10_000;
 
 /** Follows something that a scheduler runs to its end: by its files, and now and then by the scheduler's word. */
 export class Follower {
@@ -51,7 +56,8 @@ export class Follower {
         const verdict = this.#watch.verdict(now());
         if (verdict) return await this.#decided(verdict);
         this.#ask();
-        await this.#tick.wait(stop);
+        // Signals and answers come in between, however much there is to read.
+        await (this.#output.behind ? setImmediate() : this.#tick.wait(stop));
       }
     } finally {
       this.#tick.close();
@@ -105,18 +111,38 @@ export class Follower {
     return undefined;
   }
 
+  /** Reads on until so many bytes have come, as long as some come within the patience, or the stage is to end. */
   async #readTo(bytes: number, patienceMilliseconds: number): Promise<void> {
-    const deadline = now() + patienceMilliseconds;
+    const { stop } = this.#tools;
+    let deadline = now() + patienceMilliseconds;
+    let most = -1;
     let wait = 20;
-    this.#output.read();
-    while (this.#output.bytes < bytes && now() < deadline) {
-      await pause(wait, this.#tools.stop);
+    for (;;) {
+      this.#output.read();
+      if (this.#output.bytes >= bytes) return;
+      if (this.#output.bytes > most) {
+        most = this.#output.bytes;
+        deadline = now() + patienceMilliseconds;
+        wait = 20;
+      }
+      if (stop.aborted) return;
+      if (now() > deadline) break;
+      await (this.#output.behind ? setImmediate() : pause(wait, stop));
       wait = Math.min(wait * 2, 500);
-      if (this.#output.read() > 0) wait = 20;
-      if (this.#tools.stop.aborted) return;
     }
-    const missing = bytes - this.#output.bytes;
-    if (missing > 0) this.#say(`WARNING: ${missing} bytes of the job's output did not appear in time`);
+    this.#say(`WARNING: ${bytes - this.#output.bytes} bytes of the job's output did not appear in time`);
+  }
+
+  /** Reads what is left of a job that is over, and no longer than a job that is to end may take. */
+  async #readRest(bytes: number | undefined): Promise<void> {
+    const deadline = now() + (bytes === undefined ? 0 : lateMilliseconds);
+    const end = now() + restMilliseconds;
+    while (now() < end) {
+      const count = this.#output.read();
+      if (bytes !== undefined && this.#output.bytes >= bytes) return;
+      if (count === 0 && now() > deadline) return;
+      await (this.#output.behind ? setImmediate() : pause(20));
+    }
   }
 
   /** What the scheduler makes of a job whose script has ended; waits a little for it to know. */
@@ -135,13 +161,15 @@ export class Follower {
       await this.#endJob();
       throw queueTimeout(this.#handle.title, verdict.seconds);
     }
-    return this.#end(this.#look(), verdict.state, false);
+    const status = this.#look();
+    await this.#readRest(status?.bytes);
+    return this.#end(status, verdict.state, false);
   }
 
   async #stop(): Promise<BatchEnd> {
     await this.#endJob();
     const status = this.#look();
-    if (status) await this.#readTo(status.bytes, 2000);
+    await this.#readRest(status?.bytes);
     return this.#end(status, undefined, true);
   }
 

@@ -16,6 +16,7 @@ export class OutputFile {
   #inode: bigint | undefined;
   #offset = 0;
   #held = Buffer.alloc(0);
+  #behind = false;
   readonly #told = new Set<OutputTrouble>();
 
   constructor(path: string, sink: (chunk: Uint8Array) => void, onTrouble: (trouble: OutputTrouble) => void) {
@@ -29,8 +30,17 @@ export class OutputFile {
     return this.#offset;
   }
 
-  /** Passes on what is new. Returns how many bytes were. */
+  /** Whether the last look has left some of what is there for the next. */
+  get behind(): boolean {
+    return this.#behind;
+  }
+
+  /**
+   * Passes on what is new, some megabytes at the most: a script may write faster than anybody reads, and there is more to
+   * do than to read. Returns how many bytes it was.
+   */
   read(): number {
+    this.#behind = false;
     this.#reopen();
     const descriptor = this.#descriptor;
     if (descriptor === undefined) return 0;
@@ -41,7 +51,7 @@ export class OutputFile {
         this.#tell("truncated");
         this.#offset = 0;
       }
-      for (;;) {
+      while (count < lookBytes) {
         const chunk = Buffer.allocUnsafe(chunkBytes);
         const length = readSync(descriptor, chunk, 0, chunkBytes, this.#offset);
         if (length === 0) return count;
@@ -49,6 +59,8 @@ export class OutputFile {
         count += length;
         this.#pass(chunk.subarray(0, length));
       }
+      this.#behind = true;
+      return count;
     } catch {
       // A stale handle of a shared file system: the next look opens the file anew.
       this.#close();
@@ -111,6 +123,7 @@ export class OutputFile {
 }
 
 const chunkBytes = 256 * 1024;
+const lookBytes = 16 * chunkBytes;
 
 /** How many of the bytes are left when a character of UTF-8 that is not whole is cut off the end. */
 function wholeCharacters(bytes: Uint8Array): number {

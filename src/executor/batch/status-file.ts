@@ -30,6 +30,7 @@ export function readJobStatus(path: string): JobStatus | undefined {
     );
   if (match === null) return undefined;
   const [, script, client, bytes, signal, began, ended] = match;
+  if (Number(client) > 255 || (script !== "none" && Number(script) > 255)) return undefined;
   return {
     script: script === "none" ? undefined : Number(script),
     client: Number(client),
