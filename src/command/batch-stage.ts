@@ -8,7 +8,7 @@ import type { BatchEnd, BatchTools } from "../executor/batch/following.ts";
 import { type ContainerRun, type JobFiles, jobFile } from "../executor/batch/job-file.ts";
 import type { Patience } from "../executor/batch/job-watch.ts";
 import { userArguments } from "../executor/batch/own-arguments.ts";
-import { QueueBoard } from "../executor/batch/queue-board.ts";
+import { boardDirectory, QueueBoard } from "../executor/batch/queue-board.ts";
 import { judge, type Outcome } from "../executor/outcome.ts";
 import { noteScript } from "../executor/script-times.ts";
 import type { Job } from "../gitlab/job.ts";
@@ -76,7 +76,7 @@ export async function runOnScheduler(run: BatchStage): Promise<Outcome> {
   const tools: BatchTools = {
     scheduler,
     call,
-    board: openBoard(run),
+    board: openBoard(run, opened),
     files,
     userName: context.account.name,
     patience: patienceOf(state),
@@ -217,10 +217,11 @@ function patienceOf({ config }: JobState): Patience {
 }
 
 /** Sharing answers is a courtesy to the scheduler: where there is no place for it, each driver asks for itself. */
-function openBoard({ context, state }: BatchStage): QueueBoard | undefined {
+function openBoard({ context, state }: BatchStage, { scheduler, programs }: OpenScheduler): QueueBoard | undefined {
   try {
     const directory = makeRuntimeDirectory(context.account, state.workspace.base);
-    return new QueueBoard(`${directory}/jacamar-ci-queue-${state.config.general.executor}`);
+    const environment = programEnvironment(scheduler, programs);
+    return new QueueBoard(boardDirectory(directory, environment, programs.directory));
   } catch (error) {
     if (error instanceof JacamarError) return undefined;
     throw error;

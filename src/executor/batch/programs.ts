@@ -37,7 +37,10 @@ export function programEnvironment(scheduler: Scheduler, options: ProgramsOption
 function expand(value: string, login: Environment): string {
   return value.replaceAll(
     /\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))/g,
-    (_, braced: string | undefined, bare: string | undefined) => login[braced ?? bare ?? ""] ?? "",
+    (_, braced: string | undefined, bare: string | undefined) => {
+      const name = braced ?? bare ?? "";
+      return Object.hasOwn(login, name) ? (login[name] ?? "") : "";
+    },
   );
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -15,6 +16,7 @@ import {
 import { hostname } from "node:os";
 import * as v from "valibot";
 import { startTimeOf } from "../../process/job-processes.ts";
+import type { Environment } from "../../process/command.ts";
 import { pause } from "../../process/signals.ts";
 import type { QueueState, SchedulerId } from "./scheduler.ts";
 
@@ -45,6 +47,20 @@ const boardSchema = v.object({ atMilliseconds: v.number(), states: v.record(v.st
 /** Longer than any question to a scheduler may take. */
 const staleLockMilliseconds = 90_000;
 const lookMilliseconds = 200;
+
+/**
+ * The directory where the drivers that ask the same scheduler on the same machine meet.
+ *
+ * @param parent the user's own, 0700.
+ * @param environment of the scheduler's programs: with another one they may ask another cluster, where the same number is
+ *   another job.
+ * @param programs where they are.
+ */
+export function boardDirectory(parent: string, environment: Environment, programs: string | undefined): string {
+  const entries = Object.entries(environment).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const digest = createHash("sha256").update(JSON.stringify([hostname(), programs ?? "", entries]));
+  return `${parent}/jacamar-ci-queue-${digest.digest("hex").slice(0, 16)}`;
+}
 
 /**
  * Where the drivers of a user's jobs on one machine share what the scheduler has answered, so that a hundred waiting jobs
@@ -115,7 +131,7 @@ export class QueueBoard {
     return readdirSync(this.#directory).flatMap((name) => {
       if (!name.startsWith(notePrefix)) return [];
       const path = `${this.#directory}/${name}`;
-      const id = decodeURIComponent(name.slice(notePrefix.length));
+      const id = decode(name.slice(notePrefix.length));
       if (isAlive(read(path))) return isId(id) ? [id] : [];
       unlink(path);
       return [];
@@ -177,8 +193,17 @@ export class QueueBoard {
 
 const notePrefix = "waiting.";
 
+/** Only what a driver could have noted: it comes to stand on a command line together with other drivers' jobs. */
 function isId(text: string): text is SchedulerId {
-  return text !== "";
+  return /^[^\s,-][^\s,]{0,199}$/.test(text);
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
 }
 
 /** This process, so that a number that is given again is not taken for it. */
