@@ -68,7 +68,7 @@ export function jobFile(spec: JobFileSpec): string {
   const { files, container } = spec;
   const login = spec.profile === "login" ? "-l" : "--noprofile --norc";
   return `#!/bin/sh
-# ${spec.title}
+# ${printable(spec.title)}
 # Written by the CI runner for one CI job. The script of the job is: ${printable(spec.script)}
 
 # A scheduler runs a copy of this file, by a shell of its choice. The file itself may come late on a shared file system.
@@ -157,11 +157,12 @@ finish() {
 }
 
 # The login shell reads the script itself: the functions of its start-up files (module) are there. Its own process group can
-# be told to end without this shell. A signal that users ask the scheduler for is passed on.
+# be told to end without this shell. A signal that users ask the scheduler for is passed on, to the script's own traps.
 set -m
 sleep 2147483647 >/dev/null 2>&1 </dev/null &
 canary=$!
-( set +m; trap - INT HUP USR1 USR2; set --; trap 'set -- 143' TERM; (. "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >>"$output" 2>&1 </dev/null &
+disown "$canary" # its end is no news
+( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (. "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >>"$output" 2>&1 </dev/null &
 child=$!
 set +m
 trap 'kill -USR1 -- "-$child" 2>/dev/null' USR1
@@ -229,9 +230,9 @@ child=$!
 }
 
 const waitAndLeave = `
-# A signal interrupts the waiting, not what is waited for.
+# A signal interrupts the waiting, not what is waited for. That the shell tells of a killed one is no news for the user.
 while :; do
-  wait "$child"
+  wait "$child" 2>/dev/null
   code=$?
   if ! kill -0 "$child" 2>/dev/null; then
     wait "$child" 2>/dev/null

@@ -1,0 +1,442 @@
+import assert from "node:assert/strict";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import fc from "fast-check";
+import { gpuGrant } from "../../mechanism/podman/gpu-grant.ts";
+import { schedulerVariables } from "../../mechanism/podman/scheduler-variables.ts";
+import { capture } from "../../process/capture.ts";
+import { type ContainerRun, jobFile, type JobFileSpec } from "./job-file.ts";
+import { shellWord, shellWords } from "./shell-word.ts";
+import { readJobStart, readJobStatus } from "./status-file.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "jacamar-job-file-"));
+after(() => rmSync(directory, { recursive: true }));
+
+const uid = process.getuid?.() ?? 0;
+// A job file makes this for Podman where the system has made none. One that was there before, or is in use, stays.
+const runtime = `/tmp/jacamar-ci-${uid}`;
+if (!existsSync(runtime)) {
+  after(() => {
+    if (existsSync(runtime) && readdirSync(runtime).length === 0) rmdirSync(runtime);
+  });
+}
+
+/** What a shell, a scheduler or printf could take for more than a character. */
+const pieces = [
+  " ",
+  "'",
+  '"',
+  "\n",
+  "\t",
+  "\r",
+  "$(echo ran >&2)",
+  "`echo ran >&2`",
+  "$HOME",
+  "${PATH}",
+  "%s",
+  "%%",
+  "%j",
+  "\\",
+  "\\n",
+  "ü",
+  "😀",
+  "\u202e",
+  "-",
+  "--",
+  "*",
+  "?",
+  "[a]",
+  "!",
+  "#",
+  ";",
+  "&",
+  "|",
+  "~",
+  "<",
+  ">",
+  "(",
+  ")",
+  "{a,b}",
+  "=",
+  "a",
+  "\x07",
+  "\x1b[31m",
+  "\x7f",
+]; // prettier-ignore
+const text = fc.array(fc.constantFrom(...pieces), { minLength: 1, maxLength: 8 }).map((list) => list.join(""));
+const fileName = text.filter((name) => name !== "." && name !== ".." && Buffer.byteLength(name) < 100);
+
+let count = 0;
+
+interface Names {
+  readonly directory: string;
+  readonly file: string;
+  readonly shell: string;
+  readonly title: string;
+  readonly profile: JobFileSpec["profile"];
+}
+
+const names: fc.Arbitrary<Names> = fc.record({
+  directory: fileName,
+  file: fileName,
+  shell: fileName,
+  title: text,
+  profile: fc.constantFrom("login", "etc-profile-only", "none"),
+});
+
+/** A job whose every path is made of such names; its script is Bash. */
+function makeJob(given: Names, script: string): JobFileSpec {
+  count += 1;
+  const home = join(directory, String(count));
+  const place = join(home, given.directory);
+  mkdirSync(join(home, "shell"), { recursive: true });
+  mkdirSync(join(place, "work"), { recursive: true });
+  const shellPath = join(home, "shell", given.shell);
+  symlinkSync("/bin/bash", shellPath);
+  const path = (kind: string) => join(place, `${given.file}.${kind}`);
+  writeFileSync(path("script"), script);
+  return {
+    title: given.title,
+    shellPath,
+    profile: given.profile,
+    files: {
+      jobFile: path("job"),
+      output: path("out"),
+      log: path("log"),
+      started: path("started"),
+      status: path("status"),
+      stopping: path("stopping"),
+    },
+    script: path("script"),
+    scriptStatus: path("script-status"),
+    workingDirectory: join(place, "work"),
+    nodeList: "echo 'node 1'; echo never shown",
+    uid,
+    stopGraceSeconds: 5,
+    patienceSeconds: 5,
+    container: undefined,
+  };
+}
+
+/** Runs it as a scheduler does: a copy, by a shell of its choice, from somewhere else. */
+async function run(spec: JobFileSpec, environment: Readonly<Record<string, string>> = {}) {
+  writeFileSync(spec.files.jobFile, jobFile(spec), { mode: 0o700 });
+  const spool = join(directory, `spool ${count}`);
+  copyFileSync(spec.files.jobFile, spool);
+  const said = await capture(
+    {
+      argv: ["/bin/sh", spool],
+      environment: { PATH: "/usr/bin:/bin", HOME: join(directory, String(count)), LC_ALL: "C.UTF-8", ...environment },
+      workingDirectory: "/",
+    },
+    { timeoutSeconds: 60 },
+  );
+  return {
+    exitCode: "exitCode" in said.ending ? said.ending.exitCode : undefined,
+    said: said.stdout + said.stderr,
+    output: readFileSync(spec.files.output, "utf8"),
+    status: readJobStatus(spec.files.status),
+    start: readJobStart(spec.files.started),
+  };
+}
+
+/** A Podman that leaves its arguments and surroundings, and plays a container that ends with 7. */
+function makePodman(place: string, name: string, status: string): string {
+  const path = join(place, name);
+  writeFileSync(
+    path,
+    `#!/bin/bash
+here=\${0%/*}
+case $1 in
+  run)
+    printf '%s\\0' "$@" >"$here/arguments"
+    printf '%s\\0' "$PWD" "$XDG_RUNTIME_DIR" "$TMPDIR" >"$here/surroundings"
+    echo in the container
+    echo 7 >${shellWord(status)}
+    exit 7 ;;
+  ps | rm) exit 0 ;;
+esac
+`,
+    { mode: 0o755 },
+  );
+  return path;
+}
+
+const plain: Names = { directory: "d", file: "build_script", shell: "bash", title: "Job file", profile: "login" };
+
+describe("shellWord()", () => {
+  test("is one word of Bash and of sh, whatever is in it", async () => {
+    const lists = fc.array(fc.oneof(text, fc.string({ unit: "binary" })), { maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(lists, async (list) => {
+        // A lone half of a surrogate pair is no text that a file or an argument could hold.
+        const words = list.map((word) => word.replaceAll("\0", "").toWellFormed());
+        for (const shell of ["/bin/bash", "/bin/sh"]) {
+          const said = await capture(
+            {
+              argv: [shell, "-c", `printf '%s\\0' x ${shellWords(words)}`],
+              environment: {},
+              workingDirectory: "/",
+            },
+            { timeoutSeconds: 20 },
+          );
+          assert.deepEqual(said.stdout.split("\0"), ["x", ...words, ""]);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("refuses a NUL character, which no shell can hold", () => {
+    assert.throws(() => shellWord("a\0b"));
+  });
+});
+
+describe("jobFile()", () => {
+  test("hands every name on unchanged to a script on the host, and runs none of them", async () => {
+    await fc.assert(
+      fc.asyncProperty(names, async (given) => {
+        const spec = makeJob(
+          given,
+          `printf '%s\\0' "$PWD" "$JACAMAR_CI_SHELL" "$BASH"; echo "$#:$JACAMAR_CI" >&2; exit 7`,
+        );
+        const ended = await run(spec);
+        assert.deepEqual(ended.output.split("\0"), [spec.workingDirectory, spec.shellPath, spec.shellPath, "0:true\n"]);
+        assert.equal(ended.said, "");
+        assert.equal(ended.exitCode, 7);
+        const bytes = Buffer.byteLength(ended.output);
+        assert.deepEqual({ ...ended.status, beganSeconds: 0, endedSeconds: 0 }, status(7, bytes));
+        assert.equal(ended.start?.nodes, "node 1");
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("hands every name and option on unchanged to Podman, and runs none of them", async () => {
+    const options = fc.array(text, { maxLength: 5 });
+    await fc.assert(
+      fc.asyncProperty(names, options, text, text, text, async (given, list, image, argument, name) => {
+        const spec = makeJob(given, "");
+        const podman = makePodman(join(spec.workingDirectory, ".."), `${given.shell}.podman`, spec.scriptStatus);
+        const container = containerRun({ podman, options: ["run", ...list], image, argument, name });
+        const ended = await run({ ...spec, container });
+        assert.equal(ended.said, "");
+        assert.equal(ended.output, "in the container\n");
+        assert.deepEqual(readWords(join(podman, "../arguments")), ["run", ...list, image, argument]);
+        const [workingDirectory, runtimeDirectory = "", temporary] = readWords(join(podman, "../surroundings"));
+        assert.equal(workingDirectory, spec.workingDirectory);
+        assert.ok([`/run/user/${uid}`, runtime].includes(runtimeDirectory));
+        assert.match(temporary ?? "", /^\/tmp\/jacamar-ci-[A-Za-z0-9]{8}$/);
+        assert.deepEqual({ ...ended.status, beganSeconds: 0, endedSeconds: 0 }, status(7, 17));
+        assert.equal(ended.exitCode, 7);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("adds the scheduler's variables to Podman's options by their names", async () => {
+    const spec = makeJob(plain, "");
+    const podman = makePodman(join(spec.workingDirectory, ".."), "podman", spec.scriptStatus);
+    const onNode = [schedulerVariables, gpuGrant];
+    await run(
+      { ...spec, container: containerRun({ podman, options: ["run", "--rm"], onNode }) },
+      { SLURM_JOB_ID: "$(id)" },
+    );
+    assert.deepEqual(readWords(join(podman, "../arguments")), [
+      "run",
+      "--env",
+      "SLURM_JOB_ID",
+      "--rm",
+      "image",
+      "argument",
+    ]);
+  });
+
+  // The script knows the job file's shell: it is a part of it.
+  const signals: [
+    what: string,
+    script: string,
+    output: string,
+    ended: { script: number; signal: string | undefined },
+  ][] = [
+    [
+      "tells the script to end when it is told itself, and lets it have its say",
+      "trap 'echo told; exit 9' TERM; kill -TERM $$; sleep 20 & wait",
+      "told\n",
+      { script: 143, signal: "TERM" },
+    ],
+    [
+      "does not tell a script that the scheduler has told already",
+      `trap 'echo told' TERM; kill -TERM "$canary" $$ 0; sleep 1; exit 9`,
+      "told\n",
+      { script: 143, signal: "TERM" },
+    ],
+    [
+      "ends a script by force that does not heed it",
+      "trap '' TERM; echo up; kill -TERM $$; sleep 20; echo never",
+      "up\n",
+      { script: 137, signal: "TERM" },
+    ],
+    [
+      "hands on a signal for which the user has asked the scheduler",
+      "trap 'echo usr1; got=1' USR1; kill -USR1 $$; until [ -n \"${got-}\" ]; do :; done; trap 'echo usr2; exit 3' USR2; kill -USR2 $$; while :; do :; done",
+      "usr1\nusr2\n",
+      { script: 3, signal: undefined },
+    ],
+  ];
+  for (const [what, script, output, expected] of signals) {
+    test(what, async () => {
+      const spec = { ...makeJob(plain, script), stopGraceSeconds: 2 };
+      const ended = await run(spec);
+      assert.equal(ended.output, output);
+      assert.deepEqual({ script: ended.status?.script, signal: ended.status?.signal }, expected);
+      assert.equal(ended.said, "");
+    });
+  }
+
+  test("forgets the end of a start before this one, and goes on writing behind its output", async () => {
+    const spec = makeJob(plain, "echo second; exit 4");
+    writeFileSync(spec.files.output, "first\n");
+    writeFileSync(spec.files.status, "script=0 client=0 bytes=6 signal=none began=1 ended=1\n");
+    const ended = await run(spec);
+    assert.equal(ended.output, "first\nsecond\n");
+    assert.equal(ended.status?.script, 4);
+    assert.equal(ended.status?.bytes, 13);
+  });
+
+  test("leaves no exit status of the script where it could not run", async () => {
+    const spec = makeJob(plain, "echo ran");
+    rmSync(spec.workingDirectory, { recursive: true });
+    writeFileSync(spec.files.output, "");
+    const ended = await run(spec);
+    assert.equal(ended.status?.script, undefined);
+    assert.equal(ended.status?.client, 1);
+    assert.equal(ended.output, "");
+    assert.match(ended.said, /No such file or directory/);
+  });
+
+  test("leaves no status at all when a start-up file ends the shell", async () => {
+    const spec = makeJob(plain, "echo ran");
+    writeFileSync(join(directory, String(count), ".bash_profile"), "exit 0\n");
+    writeFileSync(spec.files.output, "");
+    const ended = await run(spec);
+    assert.deepEqual([ended.status, ended.start, ended.output], [undefined, undefined, ""]);
+  });
+
+  test("waits for itself on a shared file system that shows it late", async () => {
+    const spec = makeJob(plain, "echo ran");
+    const spool = join(directory, "early spool");
+    writeFileSync(spool, jobFile({ ...spec, patienceSeconds: 1 }));
+    const said = await capture(
+      { argv: ["/bin/sh", spool], environment: { PATH: "/usr/bin:/bin" }, workingDirectory: "/" },
+      { timeoutSeconds: 20 },
+    );
+    assert.match(said.stderr, /^The job file does not appear on /);
+    assert.deepEqual(said.ending, { exitCode: 1 });
+  });
+
+  test("has no hook into the comments at its top", () => {
+    const title = "first line\necho ran\r\u2028echo ran";
+    const spec = { ...makeJob(plain, ""), title, script: "/d/\necho ran\n" };
+    for (const line of jobFile(spec).split("\n").slice(1, 4)) assert.match(line, /^(#.*)?$/);
+  });
+});
+
+const shellcheck = ["/usr/bin/shellcheck", "/usr/local/bin/shellcheck"].find(existsSync);
+
+describe("the text of a job file", () => {
+  const profiles = ["login", "etc-profile-only", "none"] as const;
+  const containers: [what: string, container: ContainerRun | undefined][] = [
+    ["on the host", undefined],
+    ["in a container", containerRun({ options: ["run", "--rm", "it's"], onNode: [schedulerVariables, gpuGrant] })],
+    ["in a container that stays", containerRun({ keepEnded: true, onNode: [schedulerVariables] })],
+  ];
+  for (const [what, container] of containers) {
+    for (const profile of profiles) {
+      test(`is right in Bash's eyes, ${what}, profile ${profile}`, async () => {
+        const path = write({ ...makeJob({ ...plain, profile }, ""), container });
+        const said = await check(["/bin/bash", "-n", path]);
+        assert.deepEqual(said, "");
+      });
+    }
+
+    test(`has nothing that shellcheck would mend, ${what}`, { skip: skipReason() }, async () => {
+      const path = write({ ...makeJob(plain, ""), container });
+      // Its first part is for any sh, the rest for the Bash that it starts itself in.
+      const said = await check([shellcheck ?? "", "--shell=bash", "--format=gcc", ...excluded, path]);
+      assert.equal(said, "");
+    });
+  }
+
+  test("begins with a part that any sh can read", { skip: skipReason() }, async () => {
+    const whole = jobFile(makeJob(plain, ""));
+    const path = join(directory, "beginning");
+    writeFileSync(path, whole.slice(0, whole.indexOf("set +e")));
+    assert.equal(await check([shellcheck ?? "", "--shell=sh", "--format=gcc", path]), "");
+    assert.equal(await check(["/bin/sh", "-n", path]), "");
+  });
+
+  /** What shellcheck cannot know of this file, and what it would write in another way. */
+  const excluded = [
+    "SC2317", // functions and lines that only a trap calls
+    "SC2034", // variables that only the host's or only the container's part reads, and local ones for a callee
+    "SC1090", // the script of the job
+    "SC2016", // what another shell is to expand
+    "SC2015", // A && B || C, where C is for a B that fails, too
+    "SC2217", // sleep, which reads nothing, gets nothing to read
+    "SC1007", // local a= b=
+    "SC2018", // a-z, where the locale is C
+    "SC2019",
+  ].map((code) => `--exclude=${code}`);
+
+  function write(spec: JobFileSpec): string {
+    writeFileSync(spec.files.jobFile, jobFile(spec));
+    return spec.files.jobFile;
+  }
+
+  async function check(argv: readonly [string, ...string[]]): Promise<string> {
+    const said = await capture(
+      { argv, environment: { PATH: "/usr/bin:/bin", LC_ALL: "C.UTF-8" }, workingDirectory: directory },
+      { timeoutSeconds: 60 },
+    );
+    return said.stdout + said.stderr;
+  }
+
+  function skipReason(): string | false {
+    return shellcheck === undefined ? "this machine has no shellcheck" : false;
+  }
+});
+
+function containerRun(given: Partial<ContainerRun>): ContainerRun {
+  return {
+    podman: "podman",
+    options: ["run"],
+    image: "image",
+    argument: "argument",
+    name: "jacamar-ci-7-ab",
+    keepEnded: false,
+    onNode: [],
+    ...given,
+  };
+}
+
+function readWords(path: string): string[] {
+  return readFileSync(path, "utf8").split("\0").slice(0, -1);
+}
+
+function status(script: number, bytes: number) {
+  return { script, client: script, bytes, signal: undefined, beganSeconds: 0, endedSeconds: 0 };
+}
