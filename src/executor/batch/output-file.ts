@@ -42,29 +42,37 @@ export class OutputFile {
   read(): number {
     this.#behind = false;
     this.#reopen();
-    const descriptor = this.#descriptor;
-    if (descriptor === undefined) return 0;
     let count = 0;
+    while (count < lookBytes) {
+      const chunk = this.#next();
+      if (chunk === undefined) return count;
+      count += chunk.length;
+      this.#pass(chunk);
+    }
+    this.#behind = true;
+    return count;
+  }
+
+  /** The next bytes; undefined where there are none yet. */
+  #next(): Buffer | undefined {
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) return undefined;
     try {
-      if (fstatSync(descriptor).size < this.#offset) {
+      const { size } = fstatSync(descriptor);
+      if (size < this.#offset) {
         // What is there now was written after it was emptied.
         this.#tell("truncated");
         this.#offset = 0;
       }
-      while (count < lookBytes) {
-        const chunk = Buffer.allocUnsafe(chunkBytes);
-        const length = readSync(descriptor, chunk, 0, chunkBytes, this.#offset);
-        if (length === 0) return count;
-        this.#offset += length;
-        count += length;
-        this.#pass(chunk.subarray(0, length));
-      }
-      this.#behind = true;
-      return count;
+      if (size === this.#offset) return undefined;
+      const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, size - this.#offset));
+      const length = readSync(descriptor, chunk, 0, chunk.length, this.#offset);
+      this.#offset += length;
+      return length === 0 ? undefined : chunk.subarray(0, length);
     } catch {
       // A stale handle of a shared file system: the next look opens the file anew.
       this.#close();
-      return count;
+      return undefined;
     }
   }
 
