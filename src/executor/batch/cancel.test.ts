@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { cancelAndVerify } from "./cancel.ts";
 import type { Answer, SchedulerId } from "./scheduler.ts";
 import { slurm } from "./slurm.ts";
-import { id } from "./testing/ids.ts";
+import { toId as id } from "./testing/recorded.ts";
 import { scripted } from "./testing/scripted-calls.ts";
 
 const answer = (exitCode: number | undefined, stdout: string, stderr = ""): Answer => ({ exitCode, stdout, stderr });

@@ -8,7 +8,7 @@ import type { BatchTools, Handle } from "./following.ts";
 import type { JobFiles } from "./job-file.ts";
 import type { QueueState } from "./scheduler.ts";
 import { slurm } from "./slurm.ts";
-import { id } from "./testing/ids.ts";
+import { toId as id } from "./testing/recorded.ts";
 
 /** The job file and the scheduler are played by the test; the files are real. */
 describe("Follower", () => {

@@ -17,7 +17,7 @@ import { startTimeOf } from "../../process/job-processes.ts";
 import { pause } from "../../process/signals.ts";
 import { type AskAll, boardDirectory, QueueBoard } from "./queue-board.ts";
 import type { QueueState, SchedulerId } from "./scheduler.ts";
-import { id } from "./testing/ids.ts";
+import { toId as id } from "./testing/recorded.ts";
 
 const waiting: QueueState = { kind: "pending", reason: "Priority", position: 3 };
 const never = new AbortController().signal;

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { Answer, QueueState, SchedulerId, Submitted } from "./scheduler.ts";
 import { readHistory, readQueue, readRecord, readSubmission, slurm } from "./slurm.ts";
-import { id } from "./testing/ids.ts";
+import { toId as id } from "./testing/recorded.ts";
 import { scripted } from "./testing/scripted-calls.ts";
 
 /** All answers of Slurm's in this file were printed by Slurm 22.05 unless a comment says where else they come from. */
