@@ -5,16 +5,21 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startGitlab, type TestGitlab } from "../test/harness/gitlab.ts";
 import { generatedScript, TestJob } from "../test/harness/job.ts";
-import { asUser, checkout, loginEnvironment, type Running, testUser, type User } from "../test/harness/machine.ts";
+import { asUser, checkout, loginEnvironment, testUser, type User } from "../test/harness/machine.ts";
 import { makeServiceAccount } from "../test/harness/service-account.ts";
 import { stageBundle } from "../test/harness/stage.ts";
+import { measureBatch, measureQueue } from "./batch.ts";
+import { memoryOf } from "./memory.ts";
 import { median, quantile } from "./statistics.ts";
+import { ms, Table } from "./table.ts";
 
 /**
  * Measures the bundle against the bare programs. Both sides of a comparison take turns within one run, so that whatever
  * else the machine does hits both. It prints Markdown; `--write` puts it into docs/performance.md.
  */
-const { values } = parseArgs({ options: { write: { type: "boolean" }, rounds: { type: "string", default: "21" } } });
+const { values } = parseArgs({
+  options: { write: { type: "boolean" }, rounds: { type: "string", default: "21" }, only: { type: "string" } },
+});
 const rounds = Math.max(15, Number(values.rounds));
 const image = "localhost/jacamar-demo:latest";
 const runnerImage = "localhost/jacamar-runner:latest";
@@ -37,15 +42,26 @@ const lines = 300;
 const user = testUser();
 const dataDir = join(user.home, ".jacamar-bench");
 const stage = stageBundle();
-const rows: string[] = [];
+const table = new Table();
 
+const parts: Readonly<Record<string, () => Promise<void>>> = {
+  host: measureHostStage,
+  container: measureContainerStage,
+  jobs: measureWholeJobs,
+  memory: measureMemory,
+  latency: measureLatency,
+  authorisation: measureAuthorisation,
+  batch: () => measureBatch({ user, stage, table }),
+  queue: () => measureQueue({ user, stage, table }),
+};
+const wanted = values.only?.split(",") ?? Object.keys(parts);
+if (values.write === true && values.only !== undefined) throw new Error("--write writes all numbers, or none");
 try {
-  await measureHostStage();
-  await measureContainerStage();
-  await measureWholeJobs();
-  await measureMemory();
-  await measureLatency();
-  await measureAuthorisation();
+  for (const name of wanted) {
+    const measure = parts[name];
+    if (measure === undefined) throw new Error(`There is no ${name}; there are ${Object.keys(parts).join(", ")}`);
+    await measure();
+  }
 } finally {
   stage.remove();
   rmSync(dataDir, { recursive: true, force: true });
@@ -112,7 +128,7 @@ async function measureHostStage(): Promise<void> {
   }
   await end(job);
   const added = median(ours) - median(bare);
-  row(
+  table.add(
     "(a) a stage on the host",
     `${ms(median(ours))} against ${ms(median(bare))} for \`bash -l script\`: ${ms(added)} more, of which an empty Node.js takes ${ms(median(node))}`,
     "at most 35 ms more",
@@ -154,7 +170,7 @@ async function measureContainerStage(): Promise<void> {
   }
   await end(job);
   const ratio = median(ours) / median(bare);
-  row(
+  table.add(
     "(b) a stage in a container",
     `${ms(median(ours))} against ${ms(median(bare))} for the same \`podman run\`: ${ratio.toFixed(2)} times`,
     "at most 1.25 times",
@@ -181,7 +197,7 @@ async function measureWholeJobs(): Promise<void> {
     }
   }
   for (const [index, kind] of kinds.entries()) {
-    row(
+    table.add(
       `(c) a whole job, ${kind.name}`,
       `${ms(median(times[index] ?? []))} (config, prepare, nine scripts, cleanup)`,
       "",
@@ -190,29 +206,19 @@ async function measureWholeJobs(): Promise<void> {
   }
 }
 
-/** Proportional set size of our own processes, in MB; not of the user's script. */
-function pss(running: Running): { all: number; own: number } {
-  // setpriv and the launcher have replaced themselves: this is Node.js.
-  const text = readFileSync(`/proc/${running.pid}/smaps_rollup`, "utf8");
-  const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? Number.NaN);
-  return { all: kilobytes("Pss") / 1024, own: kilobytes("Pss_Anon") / 1024 };
-}
-
 async function measureMemory(): Promise<void> {
   for (const count of [1, 20]) {
     const jobs = Array.from({ length: count }, (_, slot) => newJob({ slot }));
     for (const job of jobs) await begin(job);
     const running = jobs.map((job) => job.start("build_script", "echo started; sleep 600"));
     for (const each of running) await each.until("started");
-    const sizes = running.map(pss);
+    const { mean, text } = memoryOf(running);
     for (const each of running) each.killGroup("SIGTERM");
     for (const each of running) await each.done;
     for (const job of jobs) await end(job);
-    const mean = sizes.reduce((sum, size) => sum + size.all, 0) / count;
-    const own = sizes.reduce((sum, size) => sum + size.own, 0) / count;
-    row(
+    table.add(
       `(d) memory of a waiting driver, ${count} job${count === 1 ? "" : "s"}`,
-      `${mean.toFixed(1)} MB a job, of which ${own.toFixed(1)} MB are its own and the rest is Node.js itself, shared by all`,
+      text,
       "at most 15 MB",
       mean <= 15,
     );
@@ -240,7 +246,7 @@ async function measureLatency(): Promise<void> {
     );
     await end(job);
     const late = quantile(delays, 0.95);
-    row(
+    table.add(
       `(e) a line until it is on our output, ${name}`,
       `${ms(median(delays))}, 95th percentile ${ms(late)} (${delays.length} lines)`,
       "95th percentile below 50 ms",
@@ -251,7 +257,7 @@ async function measureLatency(): Promise<void> {
 
 async function measureAuthorisation(): Promise<void> {
   if (process.getuid?.() !== 0) {
-    row("(f), (g) authorisation", "not measured: becoming another user takes root", "", undefined);
+    table.add("(f), (g) authorisation", "not measured: becoming another user takes root", "", undefined);
     return;
   }
   const gitlab = await startGitlab();
@@ -279,20 +285,20 @@ async function measureAuthorisation(): Promise<void> {
     const more = (times: readonly (readonly number[])[], index: number) =>
       median(times[index] ?? []) - median(times[0] ?? []);
     const config = more(configs, 1);
-    row(
+    table.add(
       "(f) `config` with a cached key",
       `${ms(config)} more than without authorisation`,
       "at most 30 ms more",
       config <= 30,
     );
     const direct = more(runs, 1);
-    row(
+    table.add(
       "(g) `run` by setuid as root",
       `${ms(direct)} more than without authorisation`,
       "at most 5 ms more",
       direct <= 5,
     );
-    row("(g) `run` by sudo", `${ms(more(runs, 2))} more than without authorisation`, "", undefined);
+    table.add("(g) `run` by sudo", `${ms(more(runs, 2))} more than without authorisation`, "", undefined);
   } finally {
     service.remove();
     await gitlab.stop();
@@ -317,17 +323,6 @@ function authorisedJob(gitlab: TestGitlab, runner: User, downscope: "setuid" | "
   });
 }
 
-function ms(milliseconds: number): string {
-  return milliseconds >= 1000 ? `${(milliseconds / 1000).toFixed(2)} s` : `${milliseconds.toFixed(1)} ms`;
-}
-
-function row(what: string, measured: string, aim: string, reached: boolean | undefined): void {
-  const verdict = reached === undefined ? "" : reached ? "reached" : "missed";
-  const line = `| ${what} | ${measured} | ${aim} | ${verdict} |`;
-  console.log(line);
-  rows.push(line);
-}
-
 function publish(): void {
   const version = (program: string, ...args: string[]) =>
     execFileSync(program, args, { encoding: "utf8" }).split("\n")[0] ?? "";
@@ -339,7 +334,7 @@ function publish(): void {
     "",
     "| What | Measured | Aim | |",
     "| --- | --- | --- | --- |",
-    ...rows,
+    ...table.rows,
   ].join("\n");
   if (values.write !== true) return;
   const path = checkout("docs/performance.md");
