@@ -14,12 +14,27 @@ const facts = ["account", "gitlab", "config", "process", ...ground];
  * the ones before them decided, and never ahead.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["report", "check", "init", "try", "terminal", "exit.ts", "command", "account", "process", ...ground],
+  "main.ts": [
+    "explain",
+    "reap",
+    "report",
+    "check",
+    "init",
+    "try",
+    "terminal",
+    "exit.ts",
+    "command",
+    "account",
+    "process",
+    ...ground,
+  ],
   "main-auth.ts": ["terminal", "exit.ts", "command", "downscope", "account", "process", ...ground],
   "exit.ts": ["system-log", ...ground],
   try: ["command", "terminal", ...facts],
   doctor: ["check", "auth", "podman", "workspace", "terminal", ...facts],
   report: ["record", "account", "terminal", "measure", ...ground],
+  reap: ["command", "downscope", "podman", "mechanism", "workspace", "measure", "terminal", ...facts],
+  explain: ["try", "command", "auth", "executor", "podman", "mechanism", "terminal", ...facts],
   init: ["check", "terminal", ...facts],
   check: ["auth", "system-log", "terminal", ...facts],
   command: [
@@ -69,6 +84,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   command: ["valibot"],
   downscope: ["valibot"],
   podman: ["valibot"],
+  reap: ["valibot"],
   executor: ["shlex", "valibot"],
   mechanism: ["valibot", "re2js"],
   auth: ["jose", "re2js", "valibot"],

@@ -8,22 +8,24 @@ import { runProgram } from "./exit.ts";
 import { JobLog } from "./log/job-log.ts";
 import { listenForStop } from "./process/signals.ts";
 import type { CommandName } from "./terminal/commands.ts";
-import { ourTerminal, type Tool } from "./terminal/terminal.ts";
+import { runInTerminal, type Tool } from "./terminal/terminal.ts";
 import { version } from "./version.ts";
 
 /** The commands for people. No stage of a job needs them, so each is read only when it is called. */
 const tools: Readonly<Record<CommandName, () => Promise<Tool>>> = {
   check: async () => (await import("./check/check.ts")).checkHere,
   doctor: async () => (await import("./command/doctor.ts")).doctorHere,
+  explain: async () => (await import("./explain/explain.ts")).runExplain,
   init: async () => (await import("./init/init.ts")).initHere,
   report: async () => (await import("./report/report.ts")).makeReport,
+  reap: async () => (await import("./reap/reap.ts")).runReap,
   try: async () => (await import("./try/try.ts")).tryHere,
 };
 
 const argv = process.argv.slice(2);
 const tool = toolNamed(argv[0] ?? "");
 if (tool !== undefined) {
-  void runProgram(async () => (await tool())(argv.slice(1), ourTerminal()), undefined);
+  void runProgram(async () => runInTerminal(await tool(), argv.slice(1)), undefined);
 } else {
   const stop = listenForStop();
   void runProgram(() => main(stop), stop);

@@ -3,7 +3,7 @@ import type { AllocationRequest } from "../executor/batch/allocation-request.ts"
 import { awaitStart } from "../executor/batch/batch-job.ts";
 import { cancelAndVerify } from "../executor/batch/cancel.ts";
 import type { BatchEnd, BatchTools } from "../executor/batch/following.ts";
-import type { SchedulerId, Steps } from "../executor/batch/scheduler.ts";
+import type { SchedulerId, Steps, Submission } from "../executor/batch/scheduler.ts";
 import { runStep } from "../executor/batch/step.ts";
 import { submitJob } from "../executor/batch/submit.ts";
 import type { Environment } from "../process/command.ts";
@@ -13,10 +13,8 @@ import { writeNew } from "../workspace/script-files.ts";
 export interface AllocationRun {
   readonly request: AllocationRequest;
   readonly steps: Steps;
-  /** Name of the step: that of all that the scheduler runs for the CI job. */
-  readonly stepName: string;
-  readonly jobFile: string;
-  readonly userArguments: readonly string[];
+  /** The job that would be submitted without an allocation: the step has its name, the allocation its arguments. */
+  readonly submission: Submission;
   /** Finds a program of the scheduler's, and its environment. */
   readonly program: (name: string) => string;
   readonly environment: Environment;
@@ -44,7 +42,7 @@ export async function runInAllocation(run: AllocationRun, tools: BatchTools): Pr
     if (tools.stop.aborted) return stopped(allocation, tools);
     tools.say(`Running in ${tools.scheduler.title} job ${allocation}, the shared allocation "${request.key}"`);
     return await runStep(
-      { steps: run.steps, allocation, name: run.stepName, command: stepCommand(run, allocation) },
+      { steps: run.steps, allocation, name: run.submission.name, command: stepCommand(run, allocation) },
       tools,
     );
   } finally {
@@ -56,16 +54,21 @@ export async function runInAllocation(run: AllocationRun, tools: BatchTools): Pr
 }
 
 /** A second try of the same CI job finds the allocation of the first. */
-async function allocate({ request, userArguments, jobFile }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
+async function allocate({ request, submission: own }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
   const { scheduler, call, userName, say } = tools;
   const [there] = (await scheduler.find(request.name, userName, call)) ?? [];
   if (there !== undefined) {
     say(`The shared allocation "${request.key}" is there already: ${scheduler.title} job ${there}`);
     return there;
   }
-  const holderFile = `${jobFile}.allocation`;
+  const holderFile = `${own.jobFile}.allocation`;
   writeNew(holderFile, holder, 0o700);
-  const submission = { name: request.name, jobFile: holderFile, logFile: "/dev/null", userArguments };
+  const submission = {
+    name: request.name,
+    jobFile: holderFile,
+    logFile: "/dev/null",
+    userArguments: own.userArguments,
+  };
   const id = await submitJob(submission, tools);
   say(`Submitted ${scheduler.title} job ${id}: the shared allocation "${request.key}"`);
   return id;
@@ -87,7 +90,7 @@ async function findAllocation({ request }: AllocationRun, tools: BatchTools): Pr
 }
 
 function stepCommand(run: AllocationRun, allocation: SchedulerId) {
-  const { argv, environment } = run.steps.run(allocation, run.stepName, run.jobFile);
+  const { argv, environment } = run.steps.run(allocation, run.submission.name, run.submission.jobFile);
   const [program, ...args] = argv;
   return {
     argv: [run.program(program), ...args] as const,

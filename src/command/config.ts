@@ -3,7 +3,8 @@ import type { Account } from "../account/account.ts";
 import { loadConfiguration } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import type { Job } from "../gitlab/job.ts";
-import { toJobKey } from "../gitlab/job-key.ts";
+import { newJobLife } from "../gitlab/job-life.ts";
+import { type JobKey, toJobKey } from "../gitlab/job-key.ts";
 import type { UserVariables } from "../gitlab/variables.ts";
 import { writeWhole } from "../log/output.ts";
 import { version } from "../version.ts";
@@ -52,9 +53,13 @@ export function workspaceOf({ config, job, variables, account, dataDir }: Worksp
   });
 }
 
+/** The key of a job, by which all that is made for it is found again. */
+export function jobKeyOf(job: Job): JobKey {
+  return toJobKey(job.id, createHash("sha256").update(job.token).digest("hex"));
+}
+
 /** Answers the runner on standard output (facts/gitlab-runner.md, 1.3). Throws `config_invalid` when the state is too long. */
 export function answerRunner(config: Config, job: Job, workspace: Workspace, identity: Identity | undefined): void {
-  const digest = createHash("sha256").update(job.token).digest("hex");
   // Nobody asks the settings of authorisation again, and what is in them is none of the user's business.
   const settings = { ...config, auth: undefined };
   const answer = {
@@ -67,8 +72,9 @@ export function answerRunner(config: Config, job: Job, workspace: Workspace, ide
     job_env: packState({
       config: settings,
       workspace,
-      jobKey: toJobKey(job.id, digest),
+      jobKey: jobKeyOf(job),
       identity,
+      life: newJobLife(job.timeoutSeconds),
       startedAt: Math.round(performance.timeOrigin),
     }),
   };

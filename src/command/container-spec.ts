@@ -23,7 +23,7 @@ const withoutChown = ["--cap-drop=CHOWN"];
 
 /** A stage that runs in a container, wherever that is. */
 export interface ContainerStage {
-  readonly context: StageContext;
+  readonly context: Pick<StageContext, "account" | "variables">;
   readonly state: JobState;
   readonly job: Job;
   readonly stage: Stage;
@@ -40,7 +40,7 @@ export function containerSpec(what: ContainerStage, prepared: PreparedImage, sou
   const labelled = existsSync(labelledFile(workspace));
   return {
     name: containerName(jobKey, stage.fileName, Date.now().toString(36)),
-    labels: containerLabels(jobKey, stage.fileName),
+    labels: containerLabels(jobKey, stage.fileName, state.life),
     workspace,
     authFile: registryAuthFile(context.variables, job, workspace).path,
     entrypoint: image.entrypoint ?? (prepared.hasBash ? bashEntrypoint : shEntrypoint),

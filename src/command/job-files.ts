@@ -18,7 +18,7 @@ export function archiveFormat(config: Config): ArchiveFormat | "none" {
 }
 
 /** Archives of images, and what is known of images, of all jobs of the user. No container sees it. */
-export function archivesDirectory(workspace: Workspace): string {
+export function archivesDirectory(workspace: Pick<Workspace, "base">): string {
   return `${workspace.base}/archives`;
 }
 
@@ -30,6 +30,11 @@ export function directoryRules(config: Config, account: Account): DirectoryRules
 /** The directories whose paths stand on the command lines of what the driver starts for a job. */
 export function jobDirectories(workspace: Workspace): string[] {
   return [workspace.scriptsDir, workspace.privateDir];
+}
+
+/** Tells whoever finds the private directory whose it is, and until when the job can be alive. */
+export function lifeFile(privateDir: string): string {
+  return `${privateDir}/life`;
 }
 
 /** Name of the shell that only reads the login's environment; no such file is there. */

@@ -1,5 +1,4 @@
 import { readFileSync, statSync } from "node:fs";
-import type { Config } from "../config/schema.ts";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
@@ -8,7 +7,7 @@ import type { Facts } from "../measure/measurements.ts";
 import { duration, size } from "../measure/summary.ts";
 import { bashEnvironment, bashProgram } from "../mechanism/bash.ts";
 import { containerLabels } from "../mechanism/podman/command.ts";
-import { type Allowed, type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
+import { type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
 import { checkRegistryAuth, joinRegistryAuth } from "../mechanism/podman/registry-auth.ts";
 import { invalidVolume } from "../mechanism/podman/volumes.ts";
 import type { PodmanClient } from "../podman/client.ts";
@@ -25,6 +24,7 @@ import { type DirectoryRules, isThere, makeDirectory, removeTree } from "../work
 import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import type { ArchiveStage } from "./archives.ts";
+import { allowlistOf } from "./allowlist.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
 import {
@@ -32,6 +32,7 @@ import {
   archivesDirectory,
   directoryRules,
   isBatch,
+  lifeFile,
   loginName,
   pipesDirectory,
   registryAuthFile,
@@ -52,7 +53,7 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   const { config } = state;
   if (config.general.job_message !== undefined) log.say(config.general.job_message);
 
-  const images = planImages(job, config, await allowlist(config));
+  const images = planImages(job, config, await allowlistOf(config));
   if (images.user) checkVolumeSources(context, state);
   await context.measure.step("directories", () => {
     makeJobDirectories(context, state, images);
@@ -72,16 +73,8 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   }
 }
 
-/** The administrator's list, compiled only when there is one: its engine takes time to load. */
-async function allowlist(config: Config): Promise<Allowed | undefined> {
-  const sources = config.general.podman.image_allowlist;
-  if (sources === undefined || config.general.run_mechanism !== "podman") return undefined;
-  const { compilePattern, matchesAny } = await import("../config/patterns.ts");
-  const patterns = sources.map((source) => compilePattern(source));
-  return (spellings) => matchesAny(patterns, spellings);
-}
-
-function makeJobDirectories({ account }: StageContext, { config, workspace }: JobState, images: JobImages): void {
+function makeJobDirectories({ account }: StageContext, state: JobState, images: JobImages): void {
+  const { config, workspace, jobKey, life } = state;
   const rules = directoryRules(config, account);
   // Looked at first, so that what is wrong with it is said of it alone.
   makeDirectory(workspace.base, workspace.base, rules);
@@ -100,6 +93,7 @@ function makeJobDirectories({ account }: StageContext, { config, workspace }: Jo
   ]) {
     makeDirectory(workspace.base, path, rules);
   }
+  if (life !== undefined) writeNew(lifeFile(workspace.privateDir), `${jobKey} ${life}\n`, 0o600);
 }
 
 /** Throws as {@link makeDirectory}; `builds_dir_invalid` where the job has asked for the directory. */
@@ -169,7 +163,7 @@ async function prepareRuns({ context, state, job, images, log }: Preparation): P
   const podman = openPodman(config, workspace, login, runtimeDirectory);
   throwIfStopped(context.stop);
 
-  const surroundings = { context, state, labels: containerLabels(state.jobKey, "prepare"), log };
+  const surroundings = { context, state, labels: containerLabels(state.jobKey, "prepare", state.life), log };
   const bring = async (plan: ImagePlan): Promise<BroughtImage> => {
     const brought = await bringImage(plan, podman, authFile, surroundings);
     throwIfStopped(context.stop);

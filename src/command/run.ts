@@ -4,7 +4,6 @@ import type { Outcome } from "../executor/outcome.ts";
 import { runBash, runContainer, type RunTools } from "../executor/shell.ts";
 import type { Job } from "../gitlab/job.ts";
 import { type Stage, toStage } from "../gitlab/stage.ts";
-import { bashScript } from "../mechanism/bash.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { summaryOf } from "../measure/summary.ts";
 import { runArguments } from "../mechanism/podman/command.ts";
@@ -25,12 +24,12 @@ import {
   requirePrepared,
   writeContainerFiles,
 } from "./container-spec.ts";
+import { hostCommand } from "./host-command.ts";
 import { jobMarks } from "./job-marks.ts";
 import { directoryRules, isBatch, pipesDirectory } from "./job-files.ts";
 import { noteSession } from "./sessions.ts";
 import { readPrepared } from "./prepared.ts";
 import { type ExitCodeSink, requireJob, requireScript } from "./runner-files.ts";
-import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type JobState, requireState } from "./state.ts";
 
 /**
@@ -93,7 +92,7 @@ async function runIt(run: Omit<ContainerRun, "image"> & { image: ImagePlan | und
   const { state, stage, image } = run;
   if (stage.isStep && isBatch(state.config)) {
     const { runOnScheduler } = await import("./batch-stage.ts");
-    return runOnScheduler(run);
+    return runOnScheduler({ ...run, script: run.tools.script });
   }
   return image ? runInContainer({ ...run, image }) : runOnHost(run);
 }
@@ -128,24 +127,10 @@ interface HostRun {
 }
 
 function runOnHost({ context, state, job, content, tools }: HostRun): Promise<Outcome> {
-  const { account } = context;
   context.measure.note({ mechanism: "bash" });
-  const { shellPath, beginning } = cleanBash(state, account);
+  const command = hostCommand(state, context, tools.script);
   writeNew(tools.script, content, 0o700);
-  return runBash(
-    {
-      argv: withoutNewPrivs(state, bashScript(shellPath, shellProfile(context.variables), tools.script)),
-      environment: beginning,
-      workingDirectory: state.workspace.base,
-    },
-    jobMarks(context, state, job),
-    tools,
-  );
-}
-
-/** `no_new_privs`: nothing that the script runs gains rights from its file. The configuration allows it only without Podman. */
-function withoutNewPrivs(state: JobState, argv: [string, ...string[]]): [string, ...string[]] {
-  return state.identity?.noNewPrivs === true ? ["setpriv", "--no-new-privs", "--", ...argv] : argv;
+  return runBash(command, jobMarks(context, state, job), tools);
 }
 
 interface ContainerRun extends HostRun {

@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { packConfig, unpackConfig } from "../config/state.ts";
 import { JacamarError } from "../error/error.ts";
 import { isJobKey, type JobKey } from "../gitlab/job-key.ts";
+import { isJobLife, type JobLife } from "../gitlab/job-life.ts";
 import type { Workspace } from "../workspace/layout.ts";
 
 /**
@@ -17,6 +18,8 @@ export interface JobState {
   readonly identity?: Identity | undefined;
   /** When the config stage began, in milliseconds since 1970. */
   readonly startedAt?: number | undefined;
+  /** Until when the job can be alive. */
+  readonly life?: JobLife | undefined;
 }
 
 /** The outcome of authorisation: from the config stage on nobody asks again who the user is. */
@@ -43,6 +46,7 @@ const accountNumber = v.pipe(v.number(), v.integer(), v.minValue(1));
 const stateSchema = v.object({
   config: v.string(),
   startedAt: v.optional(v.number()),
+  life: v.optional(v.custom<JobLife>(isJobLife)),
   jobKey: v.custom<JobKey>(isJobKey),
   identity: v.optional(
     v.object({

@@ -7,7 +7,7 @@ import type { JobState } from "./state.ts";
  * (`user_volume_variable`). Throws `volume_invalid`.
  */
 export function userVolumes(
-  context: StageContext,
+  context: Pick<StageContext, "variables">,
   { config, workspace }: JobState,
 ): { name: string; volume: Volume }[] {
   const prefix = config.general.podman.user_volume_variable;

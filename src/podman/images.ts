@@ -73,24 +73,25 @@ async function tryPolicy(
   return new JacamarError("image_pull_failed", `Podman pulled the image "${plan.name}", but then does not find it`);
 }
 
+/** The arguments of Podman that bring an image. */
+export function pullArguments(plan: ImagePlan, authFile: string): string[] {
+  const platform = plan.platform === "" ? [] : [`--platform=${plan.platform}`];
+  return ["pull", "--authfile", authFile, ...platform, plan.pullName];
+}
+
 async function pull(plan: ImagePlan, tools: PullTools): Promise<JacamarError | undefined> {
   let said = "";
   const remember = (chunk: Uint8Array) => {
     said = (said + Buffer.from(chunk).toString("utf8")).slice(-64 * 1024);
   };
-  const platform = plan.platform === "" ? [] : [`--platform=${plan.platform}`];
-  const pulling = await tools.podman.follow(
-    ["pull", "--authfile", tools.authFile, ...platform, plan.pullName],
-    await tools.takePipes(),
-    {
-      // Standard output is the bare id of the image.
-      stdout: () => undefined,
-      stderr: (chunk) => {
-        remember(chunk);
-        tools.progress.stderr(chunk);
-      },
+  const pulling = await tools.podman.follow(pullArguments(plan, tools.authFile), await tools.takePipes(), {
+    // Standard output is the bare id of the image.
+    stdout: () => undefined,
+    stderr: (chunk) => {
+      remember(chunk);
+      tools.progress.stderr(chunk);
     },
-  );
+  });
   const kill = () => killGroup(pulling.pid, "SIGKILL");
   tools.stop.addEventListener("abort", kill, { once: true });
   if (tools.stop.aborted) kill();

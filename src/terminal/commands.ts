@@ -1,8 +1,10 @@
 import { checkCommand } from "./commands/check.ts";
 import type { CommandDescription } from "./commands/description.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { initCommand } from "./commands/init.ts";
 import { reportCommand } from "./commands/report.ts";
+import { reapCommand } from "./commands/reap.ts";
 import { tryCommand } from "./commands/try.ts";
 
 /**
@@ -21,6 +23,8 @@ export const commands = {
   check: checkCommand,
   doctor: doctorCommand,
   report: reportCommand,
+  explain: explainCommand,
+  reap: reapCommand,
   try: tryCommand,
 } as const satisfies Readonly<Record<string, CommandDescription>>;
 

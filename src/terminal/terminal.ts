@@ -28,3 +28,17 @@ export function ourTerminal(): Terminal {
     program: ownCommand(),
   };
 }
+
+/**
+ * Runs a command for people in this terminal, and waits until all that it printed has been taken: what a pipe has not taken when the
+ * process ends is lost. A reader that has gone away is no failure of the command.
+ */
+export async function runInTerminal(tool: Tool, argv: readonly string[]): Promise<number> {
+  const terminal = ourTerminal();
+  for (const stream of [terminal.stdout, terminal.stderr]) stream.on("error", () => undefined);
+  const exitCode = await tool(argv, terminal);
+  for (const stream of [terminal.stdout, terminal.stderr]) {
+    await new Promise<void>((resolve) => stream.write("", () => resolve()));
+  }
+  return exitCode;
+}

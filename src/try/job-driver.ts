@@ -6,7 +6,7 @@ import { type ConfigOutput, readConfigOutput } from "./config-output.ts";
 import { buildFailureExitCode, callDriver, type StageOutcome, systemFailureExitCode } from "./driver-stage.ts";
 import { goDuration } from "./duration.ts";
 import type { ImageDefinition } from "./image-definition.ts";
-import { jobResponse, jobServices } from "./job-response.ts";
+import { jobResponse, jobServices, namedImages } from "./job-response.ts";
 import { type Directories, runnerVariables, serverVariables } from "./job-variables.ts";
 import type { Failure, JobWorld } from "./job-world.ts";
 import type { ScriptContext } from "./script.ts";
@@ -50,16 +50,7 @@ export class JobDriver {
     this.#world = world;
     const { facts } = world;
     this.server = serverVariables(facts);
-    // The name is expanded before the directories are known, with all other variables.
-    const known = runnerVariables(facts, this.server, facts.job.image?.name ?? "", "running", undefined);
-    const expand = (text: string) => expandValue(text, known, ".tmp");
-    this.#image =
-      facts.job.image === undefined ? undefined : { ...facts.job.image, name: expand(facts.job.image.name) };
-    this.#services = facts.job.services.map((one) => ({
-      ...one,
-      name: expand(one.name),
-      ...(one.alias === undefined ? {} : { alias: expand(one.alias) }),
-    }));
+    ({ image: this.#image, services: this.#services } = namedImages(facts, this.server));
   }
 
   /** Ends the job: the running stage is stopped, and no other starts. */

@@ -1,6 +1,6 @@
 import type { ImageDefinition } from "./image-definition.ts";
-import { type JobFacts, repositoryUrl } from "./job-variables.ts";
-import { type Variable, valueOf } from "./variables.ts";
+import { type JobFacts, repositoryUrl, runnerVariables } from "./job-variables.ts";
+import { expandValue, type Variable, valueOf } from "./variables.ts";
 
 /** An earlier job whose artifacts this one downloads. */
 export interface Dependency {
@@ -20,6 +20,24 @@ export interface ResponseParts {
   readonly dependencies: readonly Dependency[];
   readonly depth: number;
   readonly allowGitFetch: boolean;
+}
+
+/** The job's image and services, with their names expanded: before the directories are known, with all other variables. */
+export function namedImages(
+  facts: JobFacts,
+  server: readonly Variable[],
+): { readonly image: ImageDefinition | undefined; readonly services: readonly ImageDefinition[] } {
+  const { image, services } = facts.job;
+  const known = runnerVariables(facts, server, image?.name ?? "", "running", undefined);
+  const expand = (text: string) => expandValue(text, known, ".tmp");
+  return {
+    image: image === undefined ? undefined : { ...image, name: expand(image.name) },
+    services: services.map((one) => ({
+      ...one,
+      name: expand(one.name),
+      ...(one.alias === undefined ? {} : { alias: expand(one.alias) }),
+    })),
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Profile } from "../../mechanism/bash.ts";
+import { batchLabel } from "../../mechanism/podman/command.ts";
 import { shellWord, shellWords } from "./shell-word.ts";
 
 /** Where a batch job's files are. All are the user's own. */
@@ -188,6 +189,9 @@ image=${shellWord(container.image)}
 argument=${shellWord(container.argument)}
 keep_ended=${container.keepEnded ? "yes" : "no"}
 options=(${shellWords(container.options)})
+# By this an epilog of the scheduler finds what is left of this job.
+batch_job=\${SLURM_JOB_ID:-\${FLUX_JOB_ID:-\${PBS_JOBID:-\${LSB_JOBID-}}}}
+[ -z "$batch_job" ] || options=("\${options[0]}" --label "${batchLabel}=$batch_job" "\${options[@]:1}")
 {
 :
 ${container.onNode.join("\n")}

@@ -6,6 +6,7 @@ import { after, describe, test } from "node:test";
 import fc from "fast-check";
 import { isJobKey } from "../../gitlab/job-key.ts";
 import { capture } from "../../process/capture.ts";
+import { isJobLife } from "../../gitlab/job-life.ts";
 import { containerLabels, containerName, type ContainerSpec, runArguments } from "./command.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "jacamar-command-"));
@@ -218,9 +219,10 @@ describe("runArguments()", () => {
 });
 
 test("containerLabels() and containerName() tell the job and the stage", () => {
-  assert.deepEqual(containerLabels(key, "build_script"), [
-    "jacamar-ci.job=4242-0123456789ab",
-    "jacamar-ci.stage=build_script",
-  ]);
+  const labels = ["jacamar-ci.job=4242-0123456789ab", "jacamar-ci.stage=build_script"];
+  assert.deepEqual(containerLabels(key, "build_script", undefined), labels);
+  const life = "node/1/2/3";
+  assert.ok(isJobLife(life));
+  assert.deepEqual(containerLabels(key, "build_script", life), [...labels, "jacamar-ci.life=node/1/2/3"]);
   assert.equal(containerName(key, "build_script", "abc"), "jacamar-ci-4242-0123456789ab-build_script-abc");
 });

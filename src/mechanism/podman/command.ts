@@ -1,4 +1,5 @@
 import type { Workspace } from "../../workspace/layout.ts";
+import type { JobLife } from "../../gitlab/job-life.ts";
 import type { JobKey } from "../../gitlab/job-key.ts";
 import type { PullPolicy } from "./pull-policy.ts";
 import type { ContainerUser } from "./image-plan.ts";
@@ -110,12 +111,16 @@ export function jobVolumes(workspace: Workspace, selinux: SelinuxLabels): Volume
 }
 
 /** Labels by which every container of a job is found again. The job's id cannot be changed by a CI variable. */
-export function containerLabels(key: JobKey, stage: string): string[] {
-  return [`${jobLabel}=${key}`, `${stageLabel}=${stage}`];
+export function containerLabels(key: JobKey, stage: string, life: JobLife | undefined): string[] {
+  return [`${jobLabel}=${key}`, `${stageLabel}=${stage}`, ...(life === undefined ? [] : [`${lifeLabel}=${life}`])];
 }
 
 export const jobLabel = "jacamar-ci.job";
 export const stageLabel = "jacamar-ci.stage";
+/** On a node: the scheduler's number of the job that runs the container. */
+export const batchLabel = "jacamar-ci.batch";
+/** Tells whoever finds a container whether its job can still be alive. */
+export const lifeLabel = "jacamar-ci.life";
 
 /** @param nonce makes the name unique when a stage is run again. */
 export function containerName(key: JobKey, stageFileName: string, nonce: string): string {

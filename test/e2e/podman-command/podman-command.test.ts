@@ -38,7 +38,7 @@ interface Ids {
 
 const cases: readonly Case[] = [
   {
-    title: "is the specification's, with a name, two labels, the image's id and --pull=never",
+    title: "is the specification's, with a name, three labels, the image's id and --pull=never",
     differs: () => ({}),
   },
   {
@@ -207,6 +207,7 @@ function command(job: TestJob, dataDir: string, parts: Parts): string[] {
     ["--name", `jacamar-ci-${key}-${parts.stage}-NONCE`],
     ["--label", `jacamar-ci.job=${key}`],
     ["--label", `jacamar-ci.stage=${parts.stage}`],
+    ["--label", "jacamar-ci.life=LIFE"],
     selinux && parts.labels[0] !== "" ? ["--security-opt", "label=level:LEVEL"] : [],
     parts.further,
     [parts.image, `${scripts}/${parts.stage}.bash`],
@@ -216,6 +217,7 @@ function command(job: TestJob, dataDir: string, parts: Parts): string[] {
 function withoutNonce(argv: readonly string[]): string[] {
   return argv.map((argument, index) => {
     if (argv[index - 1] === "--name") return argument.replace(/-[0-9a-z]+$/, "-NONCE");
+    if (argument.startsWith("jacamar-ci.life=")) return "jacamar-ci.life=LIFE";
     return argument.replace(/^label=level:s0:c\d+,c\d+$/, "label=level:LEVEL");
   });
 }

@@ -1,0 +1,68 @@
+import * as v from "valibot";
+import { JacamarError } from "../error/error.ts";
+import { canBeAlive, isJobLife } from "../gitlab/job-life.ts";
+import { batchLabel, jobLabel, lifeLabel } from "../mechanism/podman/command.ts";
+import { lastLine, type PodmanClient, succeeded } from "../podman/client.ts";
+
+/** A container that no living job has. */
+export interface DeadContainer {
+  readonly id: string;
+  readonly name: string;
+  readonly state: string;
+}
+
+const listSchema = v.array(
+  v.object({
+    Id: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    Names: v.pipe(v.array(v.string()), v.minLength(1)),
+    State: v.string(),
+    Labels: v.nullable(v.record(v.string(), v.string())),
+  }),
+);
+
+export interface ContainerSearch {
+  /** Containers that have ended stay, as the administrator wants (`disable_container_removal`). */
+  readonly keepEnded: boolean;
+  /** Number of a job of the scheduler that is over: then its containers, and no others. */
+  readonly batchJob: string | undefined;
+  readonly nowSeconds: number;
+}
+
+/** The user's containers of dead jobs. One whose labels do not tell is not ours to judge. Throws `podman_failed`. */
+export async function findDeadContainers(podman: PodmanClient, search: ContainerSearch): Promise<DeadContainer[]> {
+  const filter = search.batchJob === undefined ? jobLabel : `${batchLabel}=${search.batchJob}`;
+  const answer = await podman.ask(["ps", "--all", "--filter", `label=${filter}`, "--format", "json"], {
+    timeoutSeconds: 60,
+  });
+  if (!succeeded(answer.ending)) {
+    throw new JacamarError("podman_failed", `Cannot list the containers of jobs: ${lastLine(answer.stderr)}`);
+  }
+  return parse(answer.stdout).flatMap(({ Id, Names, State, Labels }) => {
+    if (search.keepEnded && /^(?:exited|stopped|dead)$/i.test(State)) return [];
+    const life = Labels?.[lifeLabel];
+    const isDead = search.batchJob !== undefined || (isJobLife(life) && !canBeAlive(life, search.nowSeconds));
+    return isDead ? [{ id: Id, name: Names[0] ?? "", state: State }] : [];
+  });
+}
+
+/** Removes a container, running or not. Throws `container_left`. */
+export async function removeContainer(podman: PodmanClient, { id, name }: DeadContainer): Promise<void> {
+  const how = ["rm", "--force", "--time", "0", "--volumes", "--ignore"];
+  const answer = await podman.ask([...how, id], { timeoutSeconds: 120 });
+  if (succeeded(answer.ending)) return;
+  throw new JacamarError("container_left", `Cannot remove the container ${name}: ${lastLine(answer.stderr)}`, {
+    hint: `Remove it with: podman rm --force ${id}`,
+  });
+}
+
+function parse(text: string): v.InferOutput<typeof listSchema> {
+  let data: unknown;
+  try {
+    data = JSON.parse(text === "" ? "[]" : text);
+  } catch {
+    data = undefined;
+  }
+  const parsed = v.safeParse(listSchema, data);
+  if (parsed.success) return parsed.output;
+  throw new JacamarError("podman_failed", "Podman's list of containers cannot be understood");
+}

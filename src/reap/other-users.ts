@@ -1,0 +1,88 @@
+import { readdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { readUidMin } from "../account/login-definitions.ts";
+import { lookUpAccount } from "../account/lookup.ts";
+import { becomeUser } from "../downscope/setuid.ts";
+import { JacamarError } from "../error/error.ts";
+import type { Config } from "../config/schema.ts";
+import { printable } from "../log/job-log.ts";
+import { capture } from "../process/capture.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+import type { ReapArguments } from "./arguments.ts";
+
+const userSeconds = 600;
+
+/**
+ * As root: this very process becomes that user, for good. Nothing of the user's was looked at before. Throws `usage` without root,
+ * `account_unknown` or `downscope_failed`.
+ */
+export async function becomeUserNamed(name: string): Promise<void> {
+  requireRoot();
+  const answer = await lookUpAccount(name);
+  if (!answer.found || answer.account.name !== name || answer.account.uid < readUidMin()) {
+    throw new JacamarError("account_unknown", `There is no user "${name}" whose jobs could run here`);
+  }
+  becomeUser(answer.account);
+}
+
+/**
+ * As root: this program again for each user of the system, one after the other, each of which becomes its user. Returns the
+ * highest exit code. Throws `usage` without root, `account_unknown` when nobody lists the users.
+ */
+export async function reapAll(wanted: ReapArguments, config: Config, terminal: Terminal): Promise<number> {
+  requireRoot();
+  const options = ["--configuration", resolve(terminal.workingDirectory, wanted.configuration)];
+  if (wanted.yes) options.push("--yes");
+  if (wanted.batchJob !== undefined) options.push("--batch-job", wanted.batchJob);
+  let highest = 0;
+  for (const name of await usersOf(config)) {
+    const [program, ...args] = terminal.program;
+    const answer = await capture(
+      {
+        argv: [program, ...args, "reap", "--user", name, ...options],
+        environment: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" },
+        workingDirectory: "/",
+      },
+      { timeoutSeconds: userSeconds },
+    );
+    terminal.stdout.write(printable(answer.stdout));
+    terminal.stderr.write(printable(answer.stderr));
+    highest = Math.max(highest, "exitCode" in answer.ending ? answer.ending.exitCode : 1);
+  }
+  return highest;
+}
+
+function requireRoot(): void {
+  if (process.geteuid?.() !== 0) throw new JacamarError("usage", "--user and --all-users take root");
+}
+
+/**
+ * Everybody who can have files of jobs: where `data_dir` has a directory for each user, the names in it; else all users that the name
+ * service lists.
+ */
+async function usersOf(config: Config): Promise<string[]> {
+  const { data_dir: dataDir } = config.general;
+  if (!/^(?:\$HOME|~)/.test(dataDir)) return known(readdirSync(dataDir));
+  const { ending, stdout } = await capture(
+    { argv: ["getent", "passwd"], environment: { PATH: "/usr/bin:/bin", LC_ALL: "C" }, workingDirectory: "/" },
+    { timeoutSeconds: 60 },
+  );
+  if (!("exitCode" in ending) || ending.exitCode !== 0) {
+    throw new JacamarError("account_unknown", "The name service lists no users (getent passwd)", {
+      hint: "Give --user NAME.",
+    });
+  }
+  return known(stdout.split("\n").map((line) => line.split(":")[0] ?? ""));
+}
+
+async function known(names: readonly string[]): Promise<string[]> {
+  const uidMin = readUidMin();
+  const users: string[] = [];
+  for (const name of new Set(names)) {
+    if (!/^[A-Za-z0-9_][A-Za-z0-9_.@-]*$/.test(name)) continue;
+    const answer = await lookUpAccount(name);
+    const isUser = answer.found && answer.account.name === name && answer.account.uid >= uidMin;
+    if (isUser && answer.account.uid < 65534) users.push(name);
+  }
+  return users;
+}

@@ -1,0 +1,148 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { currentAccount, type Account } from "../account/account.ts";
+import { cleanBash } from "../command/clean-bash.ts";
+import { runCleanup } from "../command/cleanup.ts";
+import { openContext } from "../command/context.ts";
+import { archivesDirectory } from "../command/job-files.ts";
+import { type JobState, packState } from "../command/state.ts";
+import { loadConfiguration } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { JacamarError } from "../error/error.ts";
+import { isJobKey } from "../gitlab/job-key.ts";
+import { JobLog, printable } from "../log/job-log.ts";
+import { size } from "../measure/summary.ts";
+import { bashEnvironment } from "../mechanism/bash.ts";
+import { makeRoom } from "../podman/archive-eviction.ts";
+import { diskUse } from "../podman/archive-files.ts";
+import { PodmanClient } from "../podman/client.ts";
+import { systemRuntimeDirectory } from "../podman/surroundings.ts";
+import { readLoginEnvironment } from "../process/login-environment.ts";
+import { reapCommand } from "../terminal/commands/reap.ts";
+import { helpText } from "../terminal/help.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+import { baseDirectory } from "../workspace/layout.ts";
+import { parseReapArguments, type ReapArguments } from "./arguments.ts";
+import { findDeadContainers, removeContainer } from "./dead-containers.ts";
+import { type DeadJob, findDeadJobs } from "./dead-jobs.ts";
+import { becomeUserNamed, reapAll } from "./other-users.ts";
+
+/**
+ * `jacamar reap`: finds what dead jobs have left, and removes it with `--yes`. Returns 0 when all went well, 1 when something could not be
+ * removed.
+ *
+ * Throws `usage`, `config_invalid`, `config_unreadable`, and `downscope_failed`.
+ */
+export async function runReap(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const wanted = parseReapArguments(argv);
+  if (wanted.help) {
+    terminal.stdout.write(helpText(reapCommand));
+    return 0;
+  }
+  const config = await loadConfiguration(resolve(terminal.workingDirectory, wanted.configuration));
+  if (wanted.of === "all") return reapAll(wanted, config, terminal);
+  if (wanted.of !== undefined) await becomeUserNamed(wanted.of.user);
+  const account = currentAccount();
+  if (account.uid === 0) {
+    throw new JacamarError("usage", "root has no jobs of its own", { hint: "Give --user NAME or --all-users." });
+  }
+  return new Reaper(config, account, wanted, (line) => terminal.stdout.write(`${printable(line)}\n`)).reap();
+}
+
+class Reaper {
+  readonly #config: Config;
+  readonly #account: Account;
+  readonly #wanted: ReapArguments;
+  readonly #say: (line: string) => void;
+  readonly #nowSeconds = Date.now() / 1000;
+  #found = 0;
+  #failed = 0;
+
+  constructor(config: Config, account: Account, wanted: ReapArguments, say: (line: string) => void) {
+    // Nobody is authorised here: whose the files are is whose they stay.
+    this.#config = { ...config, auth: undefined };
+    this.#account = account;
+    this.#wanted = wanted;
+    this.#say = say;
+  }
+
+  async reap(): Promise<number> {
+    const base = baseDirectory(this.#config.general.data_dir, this.#account);
+    if (this.#wanted.batchJob === undefined) {
+      for (const job of findDeadJobs(base, this.#nowSeconds)) await this.#reapJob(job);
+    }
+    if (this.#config.general.run_mechanism === "podman") await this.#reapContainers(base);
+    if (this.#wanted.batchJob === undefined) await this.#reapArchives(base);
+    if (this.#found === 0) this.#say(`Nothing is left of dead jobs of ${this.#account.name}`);
+    return this.#failed === 0 ? 0 : 1;
+  }
+
+  /** The cleanup stage of the job, late. */
+  async #reapJob({ key, life, workspace, project }: DeadJob): Promise<void> {
+    const bytes = diskUse(workspace.scriptsDir) + diskUse(workspace.privateDir);
+    await this.#each(
+      `job ${key.split("-")[0]} of ${project}: ${size(bytes)} of scripts, and what still runs`,
+      async () => {
+        const state: JobState = { config: this.#config, workspace, jobKey: key, life };
+        const gone = new JacamarError("job_response_invalid", "The job is over");
+        const files = { job: gone, script: undefined, exitCode: { write: () => undefined } };
+        await runCleanup(openContext(packState(state), files, new AbortController().signal), new JobLog(1));
+      },
+    );
+  }
+
+  async #reapContainers(base: string): Promise<void> {
+    const podman = await this.#podman(base);
+    if (podman === undefined) return;
+    const search = {
+      keepEnded: this.#config.general.podman.disable_container_removal,
+      batchJob: this.#wanted.batchJob,
+      nowSeconds: this.#nowSeconds,
+    };
+    for (const container of await findDeadContainers(podman, search)) {
+      await this.#each(`container ${container.name} (${container.state})`, () => removeContainer(podman, container));
+    }
+  }
+
+  /** The user's Podman, as a login has it; undefined where the user has none running, and no store. */
+  async #podman(base: string): Promise<PodmanClient | undefined> {
+    const own = `/tmp/jacamar-ci-${this.#account.uid}`;
+    const runtime = systemRuntimeDirectory(this.#account) ?? [own, `${base}/run`].find((place) => existsSync(place));
+    if (runtime === undefined) return undefined;
+    const state = { config: this.#config, identity: undefined };
+    const { shellPath, beginning } = cleanBash(state, this.#account);
+    const login = await readLoginEnvironment(
+      { argv: bashEnvironment(shellPath, "login", "jacamar-reap"), environment: beginning, workingDirectory: "/" },
+      new AbortController().signal,
+    );
+    const environment = { ...login, XDG_RUNTIME_DIR: runtime };
+    return new PodmanClient(this.#config.general.podman.application_path ?? "podman", environment, "/");
+  }
+
+  async #reapArchives(base: string): Promise<void> {
+    const directory = archivesDirectory({ base });
+    if (!existsSync(directory) || !this.#wanted.yes) return;
+    const { archive_cache_size: limit } = this.#config.general.podman;
+    // The name of what is being removed must be nobody else's.
+    const jobKey = `${process.pid}-${"0".repeat(12)}`;
+    if (!isJobKey(jobKey)) throw new Error("a process number that is none");
+    const { removed, left } = await makeRoom({ directory, jobKey, privateDir: "" }, limit ?? Number.POSITIVE_INFINITY);
+    if (removed > 0) this.#say(`Removed ${removed} archive(s) of images; ${size(left)} are left`);
+  }
+
+  async #each(what: string, remove: () => Promise<void>): Promise<void> {
+    this.#found += 1;
+    if (!this.#wanted.yes) {
+      this.#say(`Found ${what}`);
+      return;
+    }
+    try {
+      await remove();
+      this.#say(`Removed ${what}`);
+    } catch (error) {
+      if (!(error instanceof JacamarError)) throw error;
+      this.#failed += 1;
+      this.#say(`ERROR: ${what}: ${error.message}${error.hint === undefined ? "" : `\n  ${error.hint}`}`);
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { asUser, type Ended } from "../../harness/machine.ts";
+import { slurmMissing } from "../../harness/slurm.ts";
+import { Cluster, slurmIdIn } from "../batch/cluster.ts";
+import { type AnyJob, Jobs, logOf, type Wanted } from "../stopping/jobs.ts";
+import { tracesAfter, tracesOf } from "../stopping/traces.ts";
+
+const demo = "localhost/jacamar-demo";
+const isRoot = process.getuid?.() === 0;
+
+/** Makes the job one whose runner has gone away: no process has had that number. */
+function loseRunner(job: AnyJob): void {
+  const state = job.answer.job_env["JACAMAR_CI_STATE"] ?? "";
+  const lost = state.replace(/("life":"[^/"]+)\/\d+\/\d+\//, "$1/4194305/1/");
+  assert.notEqual(lost, state);
+  job.answer.job_env["JACAMAR_CI_STATE"] = lost;
+}
+
+/** A job whose driver and whose runner were killed while its script ran. */
+async function abandoned(job: AnyJob): Promise<string> {
+  assert.equal((await job.config()).exitCode, 0);
+  loseRunner(job);
+  const prepare = await job.prepare();
+  assert.equal(prepare.exitCode, 0, logOf(prepare));
+  return killed(job);
+}
+
+async function killed(job: AnyJob): Promise<string> {
+  const running = job.start("build_script", job.exporting("echo up; sleep 300"));
+  await running.until("up", 30);
+  running.killGroup("SIGKILL");
+  running.closeOutput();
+  await running.done;
+  return running.stdout();
+}
+
+function reap(jobs: Jobs, job: AnyJob, ...options: readonly string[]): Promise<Ended> {
+  return jobs.asUser([jobs.stage.jacamar, "reap", "--configuration", join(job.directory, "jacamar.toml"), ...options]);
+}
+
+describe("jacamar reap", () => {
+  let jobs: Jobs;
+  before(() => {
+    jobs = new Jobs("reap");
+  });
+  after(() => jobs.close());
+
+  const places: readonly (readonly [string, Wanted])[] = [
+    ["on the host", {}],
+    ["in a container", { image: demo }],
+  ];
+  for (const [where, wanted] of places) {
+    it(`tells what a dead job has left ${where}, removes it with --yes, and then finds nothing`, async () => {
+      const job = jobs.job(wanted);
+      await abandoned(job);
+      const found = await reap(jobs, job);
+      assert.equal(found.exitCode, 0, logOf(found));
+      assert.match(found.stdout, new RegExp(`^Found job ${job.id} of group/demo: .* of scripts`, "m"));
+      assert.notDeepEqual(await tracesOf(job, jobs.user, jobs.dataDir), []);
+      const removed = await reap(jobs, job, "--yes");
+      assert.equal(removed.exitCode, 0, logOf(removed));
+      assert.match(removed.stdout, new RegExp(`^Removed job ${job.id} of group/demo`, "m"));
+      assert.deepEqual(await tracesAfter(job, jobs.user, jobs.dataDir), []);
+      assert.match((await reap(jobs, job, "--yes")).stdout, /^Nothing is left/);
+    });
+  }
+
+  it("touches nothing of a job that lives", async () => {
+    const job = jobs.job({ image: demo });
+    await job.ready();
+    await killed(job);
+    const before = await tracesOf(job, jobs.user, jobs.dataDir);
+    assert.match((await reap(jobs, job, "--yes")).stdout, /^Nothing is left/);
+    assert.deepEqual(await tracesOf(job, jobs.user, jobs.dataDir), before);
+    await job.cleanup();
+  });
+
+  it("removes a container whose job has no directories any more, and none that is not ours", async () => {
+    const job = jobs.job({ image: demo });
+    await abandoned(job);
+    await jobs.asUser(["rm", "-rf", `${jobs.dataDir}/scripts`]);
+    const other = await jobs.asUser(["podman", "create", "--name", `other-${job.id}`, demo, "true"]);
+    assert.equal(other.exitCode, 0, logOf(other));
+    const removed = await reap(jobs, job, "--yes");
+    assert.match(removed.stdout, new RegExp(`^Removed container jacamar-ci-${job.id}-.*running`, "m"), logOf(removed));
+    const left = await jobs.asUser(["podman", "ps", "--all", "--format", "{{.Names}}"]);
+    assert.doesNotMatch(left.stdout, new RegExp(`jacamar-ci-${job.id}-`));
+    assert.match(left.stdout, new RegExp(`^other-${job.id}$`, "m"));
+    await jobs.asUser(["podman", "rm", `other-${job.id}`]);
+  });
+
+  it("is safe beside itself", async () => {
+    const job = jobs.job({ image: demo });
+    await abandoned(job);
+    const all = await Promise.all([1, 2, 3].map(() => reap(jobs, job, "--yes")));
+    for (const one of all) assert.equal(one.exitCode, 0, logOf(one));
+    assert.deepEqual(await tracesAfter(job, jobs.user, jobs.dataDir), []);
+  });
+
+  it("reaps for another user as that user, for root alone", { skip: isRoot ? false : "it takes root" }, async () => {
+    const root = { name: "root", uid: 0, gid: 0, home: "/root" };
+    for (const whose of [["--user", jobs.user.name], ["--all-users"]]) {
+      const job = jobs.job({ image: demo });
+      await abandoned(job);
+      const configuration = join(jobs.stage.directory, `reap-${job.id}.toml`);
+      const argv = [jobs.stage.jacamar, "reap", "--configuration", configuration, "--yes", ...whose];
+      await asUser(root, ["cp", join(job.directory, "jacamar.toml"), configuration]);
+      const removed = await asUser(root, argv);
+      assert.equal(removed.exitCode, 0, logOf(removed));
+      assert.match(removed.stdout, new RegExp(`^Removed job ${job.id} of`, "m"));
+      assert.deepEqual(await tracesAfter(job, jobs.user, jobs.dataDir), []);
+    }
+    const job = jobs.job({});
+    const refused = await reap(jobs, job, "--user", jobs.user.name);
+    assert.notEqual(refused.exitCode, 0);
+    assert.match(refused.stderr, /take root/);
+    const daemon = await asUser(root, [
+      jobs.stage.jacamar,
+      "reap",
+      "--configuration",
+      join(job.directory, "jacamar.toml"),
+      "--user",
+      "daemon",
+    ]);
+    assert.notEqual(daemon.exitCode, 0);
+  });
+});
+
+describe("jacamar reap, with Slurm", { skip: slurmMissing() }, () => {
+  let cluster: Cluster;
+  before(() => {
+    cluster = new Cluster("reap");
+  });
+  after(() => cluster.close());
+
+  it("cancels what a dead job has in the queue", async () => {
+    const job = cluster.job({ image: demo });
+    await abandoned(job);
+    assert.equal(cluster.queue().length, 1);
+    const removed = await reap(cluster.jobs, job, "--yes");
+    assert.equal(removed.exitCode, 0, logOf(removed));
+    assert.deepEqual(await cluster.traces(job), []);
+  });
+
+  it("removes the containers of one job of the scheduler, as an epilog does, though the CI job lives", async () => {
+    const job = cluster.job({ image: demo });
+    await job.ready();
+    const log = await killed(job);
+    const id = slurmIdIn(log);
+    assert.match((await reap(cluster.jobs, job, "--yes", "--batch-job", "999")).stdout, /^Nothing/);
+    const removed = await reap(cluster.jobs, job, "--yes", "--batch-job", id);
+    assert.match(removed.stdout, new RegExp(`^Removed container jacamar-ci-${job.id}-`, "m"), logOf(removed));
+    assert.ok(existsSync(job.directoryOf("privateDir")));
+    await job.cleanup();
+    assert.deepEqual(await cluster.traces(job), []);
+  });
+});
