@@ -4,11 +4,13 @@ import { commandsPage } from "../packaging/manual/commands-page.ts";
 import { checkReference } from "../src/check/reference.ts";
 import { configurationJsonSchema } from "../src/config/json-schema.ts";
 import { doctorReference } from "../src/doctor/reference.ts";
+import { errorReference } from "../src/error/reference.ts";
 import { configurationReference } from "../src/config/reference.ts";
 
 const pages = {
   "check.md": checkReference(),
   "doctor.md": doctorReference(),
+  "errors.md": errorReference(),
   "commands.md": commandsPage(),
   "configuration.md": configurationReference(),
   "jacamar.schema.json": `${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`,
