@@ -274,7 +274,7 @@ describe("jobFile()", () => {
   ][] = [
     [
       "tells the script to end when it is told itself, and lets it have its say",
-      "trap 'echo told; exit 9' TERM; kill -TERM $$; sleep 20 & wait",
+      "trap 'echo told; exit 9' TERM; kill -TERM $$; while :; do :; done",
       "told\n",
       { script: 143, signal: "TERM" },
     ],
@@ -283,6 +283,12 @@ describe("jobFile()", () => {
       `trap 'echo told' TERM; kill -TERM "$canary" $$ 0; sleep 1; exit 9`,
       "told\n",
       { script: 143, signal: "TERM" },
+    ],
+    [
+      "hears what the script has heard before it",
+      "(sleep 0.05; kill -TERM $$) >/dev/null 2>&1 & exit 1",
+      "",
+      { script: 1, signal: "TERM" },
     ],
     [
       "ends a script by force that does not heed it",

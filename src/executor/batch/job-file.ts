@@ -245,6 +245,8 @@ while :; do
     break
   fi
 done
+# What tells all processes of a job may reach the script before this shell: then it comes now, and is why the script failed.
+if [ "$code" != 0 ] && [ -z "$told" ]; then sleep 0.2; fi
 [ -z "\${killer-}" ] || kill "$killer" 2>/dev/null
 finish "$code"
 # A Podman client that is told to end says that all went well.
