@@ -39,7 +39,7 @@ const roomy = [
 
 /** Measures jobs of a real Slurm on this machine, beside the bare sbatch. */
 export function measureBatch(bench: BatchBench): Promise<void> {
-  return measure(bench, "(h), (j), (l) batch jobs", measureEnds, measureLatency, measureSecondPrepare);
+  return measure(bench, "(h), (j), (l) batch jobs", measureEnds, measureSecondPrepare, measureLatency);
 }
 
 /** Measures what many jobs in the queue cost. It takes ten minutes, since what is counted is rare. */
