@@ -259,6 +259,8 @@ describe("jobFile()", () => {
       "run",
       "--env",
       "SLURM_JOB_ID",
+      "--label",
+      "jacamar-ci.batch=$(id)",
       "--rm",
       "image",
       "argument",
@@ -297,10 +299,17 @@ describe("jobFile()", () => {
       { script: 137, signal: "TERM" },
     ],
     [
-      "hands on a signal for which the user has asked the scheduler",
-      "trap 'echo usr1; got=1' USR1; kill -USR1 $$; until [ -n \"${got-}\" ]; do :; done; trap 'echo usr2; exit 3' USR2; kill -USR2 $$; while :; do :; done",
+      "hands on a signal for which the user has asked the scheduler, to the shell that has a trap for it",
+      `(sleep 20 & pid=$!; trap 'echo usr1; got=1' USR1; kill -USR1 $$; until [ -n "\${got-}" ]; do :; done
+        trap 'kill $pid && echo usr2; exit 3' USR2; kill -USR2 $$; while :; do :; done)`,
       "usr1\nusr2\n",
       { script: 3, signal: undefined },
+    ],
+    [
+      "lets such a signal end a script that has no trap for it, and nothing else",
+      "(kill -USR1 $$; while :; do :; done)",
+      "User defined signal 1\n",
+      { script: 138, signal: undefined },
     ],
   ];
   for (const [what, script, output, expected] of signals) {

@@ -157,17 +157,33 @@ finish() {
   script_code=$1
 }
 
+# A signal that users ask the scheduler for is for the script's own traps, as in a script that is submitted by hand: what the
+# script runs does not get it. The script is a shell, and GitLab Runner lets the user's lines run in one below that.
+pass() { # SIGNAL
+  local list pid level=$child
+  for _ in script lines; do
+    read -r list <"/proc/$level/task/$level/children"
+    for pid in $list; do
+      if cmp -s "/proc/$$/cmdline" "/proc/$pid/cmdline"; then
+        kill "-$1" "$pid"
+        level=$pid
+        break
+      fi
+    done
+  done 2>/dev/null
+}
+
 # The login shell reads the script itself: the functions of its start-up files (module) are there. Its own process group can
-# be told to end without this shell. A signal that users ask the scheduler for is passed on, to the script's own traps.
+# be told to end without this shell.
 set -m
 sleep 2147483647 >/dev/null 2>&1 </dev/null &
 canary=$!
 disown "$canary" # its end is no news
-( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (. "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >>"$output" 2>&1 </dev/null &
+( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (trap : USR1 USR2; . "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >>"$output" 2>&1 </dev/null &
 child=$!
 set +m
-trap 'kill -USR1 -- "-$child" 2>/dev/null' USR1
-trap 'kill -USR2 -- "-$child" 2>/dev/null' USR2
+trap 'pass USR1' USR1
+trap 'pass USR2' USR2
 `;
 
 function inContainer(container: ContainerRun): string {
@@ -182,6 +198,9 @@ done
 [ -n "$XDG_RUNTIME_DIR" ] || { echo "There is no runtime directory for Podman on this node: /tmp/jacamar-ci-$uid is not yours" >>"$output"; leave 1; }
 TMPDIR=$(mktemp -d "\${TMPDIR:-/tmp}/jacamar-ci-XXXXXXXX") || { echo "There is no room for temporary files on this node" >>"$output"; leave 1; }
 export XDG_RUNTIME_DIR TMPDIR
+
+# A signal that users ask the scheduler for must not end this shell.
+trap : USR1 USR2
 
 podman=${shellWord(container.podman)}
 name=${shellWord(container.name)}
