@@ -25,8 +25,10 @@ export async function explainFailure(error: JacamarError, context: StageContext)
       login: () => loginOf(state, context),
       stop: context.stop,
     });
-    if (lines.length === 0) return error;
-    const found = ["Found on this machine:", ...lines.map((line) => `- ${line}`)];
+    // What the failure says itself is no news.
+    const news = lines.filter((line) => !line.includes(error.message));
+    if (news.length === 0) return error;
+    const found = ["Found on this machine:", ...news.map((line) => `- ${line}`)];
     const hint = [...(error.hint === undefined ? [] : [error.hint]), ...found].join("\n  ");
     return new JacamarError(error.code, error.message, { hint, cause: error.cause });
   } catch {
