@@ -3,16 +3,11 @@ import { JacamarError, systemErrorCode } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
-import type { Facts } from "../measure/measurements.ts";
-import { duration, size } from "../measure/summary.ts";
 import { bashEnvironment, bashProgram } from "../mechanism/bash.ts";
 import { containerLabels } from "../mechanism/podman/command.ts";
 import { type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
 import { checkRegistryAuth, joinRegistryAuth } from "../mechanism/podman/registry-auth.ts";
 import { invalidVolume } from "../mechanism/podman/volumes.ts";
-import type { PodmanClient } from "../podman/client.ts";
-import { recallImage, rememberImage } from "../podman/image-facts.ts";
-import { type Origin, provideImage, type StoredImage, tryShell } from "../podman/images.ts";
 import { openPodman, podmanTemporaryDirectory } from "../podman/open.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { shellExitCode } from "../process/command.ts";
@@ -25,6 +20,7 @@ import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import type { ArchiveStage } from "./archives.ts";
 import { allowlistOf } from "./allowlist.ts";
+import { type BroughtImage, bringImage } from "./bring-image.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
 import {
@@ -37,7 +33,7 @@ import {
   pipesDirectory,
   registryAuthFile,
 } from "./job-files.ts";
-import { type Prepared, type PreparedImage, writePrepared } from "./prepared.ts";
+import { type Prepared, writePrepared } from "./prepared.ts";
 import { requireJob } from "./runner-files.ts";
 import { userVolumes } from "./user-volumes.ts";
 import { type JobState, requireState } from "./state.ts";
@@ -163,7 +159,8 @@ async function prepareRuns({ context, state, job, images, log }: Preparation): P
   const podman = openPodman(config, workspace, login, runtimeDirectory);
   throwIfStopped(context.stop);
 
-  const surroundings = { context, state, labels: containerLabels(state.jobKey, "prepare", state.life), log };
+  const labels = containerLabels(state.jobKey, "prepare", state.life);
+  const surroundings = { context, state, labels, log, foldable: job.traceSections };
   const bring = async (plan: ImagePlan): Promise<BroughtImage> => {
     const brought = await bringImage(plan, podman, authFile, surroundings);
     throwIfStopped(context.stop);
@@ -229,14 +226,6 @@ function readAuthFile(path: string): string {
   });
 }
 
-interface Surroundings {
-  readonly context: StageContext;
-  readonly state: JobState;
-  /** By which cleanup finds a container of the job. */
-  readonly labels: readonly string[];
-  readonly log: JobLog;
-}
-
 const jobLogSinks = {
   stdout: (chunk: Uint8Array) => void writeWhole(1, chunk),
   stderr: (chunk: Uint8Array) => void writeWhole(1, chunk),
@@ -264,91 +253,6 @@ async function runPrepScript(
       hint: "Its output stands above. Show it to the administrators.",
     },
   );
-}
-
-/** An image that is there, and what the later stages have to know of it. */
-interface BroughtImage {
-  readonly image: StoredImage;
-  readonly prepared: PreparedImage;
-}
-
-async function bringImage(
-  plan: ImagePlan,
-  podman: PodmanClient,
-  authFile: string,
-  surroundings: Surroundings,
-): Promise<BroughtImage> {
-  const { context, state, log } = surroundings;
-  const what = plan.role === "user" ? "image" : "runner image";
-  log.say(`Using Podman with ${what} ${plan.name} (pull policy ${plan.pullPolicies.join(", ")})`);
-  const { measure } = context;
-  if (plan.role === "user") measure.note({ mechanism: "podman", image: plan.name });
-  const begin = performance.now();
-  const { image, origin } = await measure.step("pull", () =>
-    provideImage(plan, {
-      podman,
-      authFile,
-      say: (line) => log.say(line),
-      progress: jobLogSinks,
-      takePipes: () => takePipes(pipesDirectory(state.workspace)),
-      stop: context.stop,
-    }),
-  );
-  const seconds = (performance.now() - begin) / 1000;
-  if (plan.role === "user") measure.note(factsOf(image, origin));
-  throwIfStopped(context.stop);
-  const where = origin === "pulled" ? "pulled" : "found on this machine";
-  // An image that was made here has a digest too, but no registry knows it.
-  const digest = origin === "pulled" && image.digest !== "" ? `, digest ${image.digest}` : "";
-  const bytes = image.bytes === undefined ? "" : `, ${size(image.bytes)}`;
-  const took = origin === "pulled" ? `, in ${duration(seconds)}` : "";
-  log.say(`The ${what} is ${where}: id ${image.id.slice(0, 12)}${digest}${bytes}${took}`);
-  const hasBash = plan.entrypoint !== undefined || (await findBash(plan, image, podman, surroundings));
-  if (!hasBash) log.say(`The ${what} has no /bin/bash: its scripts run with /bin/sh`);
-  if (plan.role === "user" && image.user !== "" && plan.user === undefined) {
-    log.say(
-      `The image is made for its user "${image.user}"; in this job it runs as root of the container, which is you outside`,
-    );
-  }
-  return { image, prepared: { id: image.id, hasBash, user: image.user } };
-}
-
-/** Whether the image has Bash, tried once for all jobs of the user. Throws for an image without any shell. */
-async function findBash(
-  plan: ImagePlan,
-  image: StoredImage,
-  podman: PodmanClient,
-  { context, state, labels }: Surroundings,
-): Promise<boolean> {
-  const directory = archivesDirectory(state.workspace);
-  const known = recallImage(directory, image.id);
-  if (known) return known.hasBash;
-  const tryIt = (shell: "/bin/bash" | "/bin/sh") =>
-    context.measure.step("trial", () => tryShell(shell, image, podman, labels));
-  const hasBash = (await tryIt("/bin/bash")).works;
-  if (!hasBash) {
-    const sh = await tryIt("/bin/sh");
-    if (!sh.works) throw withoutShell(plan, sh.said);
-  }
-  rememberImage(directory, image.id, { hasBash }, state.jobKey);
-  return hasBash;
-}
-
-/** What the record tells of the image of a job. */
-function factsOf(image: StoredImage, origin: Origin): Facts {
-  return {
-    imageId: image.id,
-    imageCache: origin === "pulled" ? "pulled" : "hit",
-    ...(image.digest === "" ? {} : { imageDigest: image.digest }),
-    ...(image.bytes === undefined ? {} : { imageBytes: image.bytes }),
-  };
-}
-
-function withoutShell(plan: ImagePlan, said: string): JacamarError {
-  const code = plan.role === "user" ? "image_options_invalid" : "podman_failed";
-  return new JacamarError(code, `The image "${plan.name}" has neither /bin/bash nor /bin/sh to run scripts: ${said}`, {
-    hint: "Use an image with a shell.",
-  });
 }
 
 async function archiveOf({ image }: BroughtImage, stage: ArchiveStage): Promise<string | undefined> {

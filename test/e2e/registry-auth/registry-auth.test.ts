@@ -116,9 +116,22 @@ describe("a private image", () => {
     const { job, log } = await pull({ response: credentials(token) });
     assert.match(log, /^Trying to pull 127\.0\.0\.1:\d+\/group\/private\/app:1\.\.\.$/m);
     assert.match(log, /^Getting image source signatures$/m);
-    assert.match(log, /^The image is pulled: id [0-9a-f]{12}, digest sha256:[0-9a-f]{64}$/m);
+    const pulled = /^The image is pulled: id [0-9a-f]{12}, digest sha256:[0-9a-f]{64}, [0-9.]+ [kM]B, in [0-9hms.]+$/m;
+    assert.match(log, pulled);
+    // GitLab folds Podman's words up, and shows what stands around them.
+    const [, name, folded] = /section_start:\d{10}:(\w+)\[collapsed=true\]\r\x1b\[0K([^]*)section_end:/.exec(log) ?? [];
+    assert.ok(folded?.includes("Getting image source signatures"), log);
+    assert.match(log, new RegExp(`\\x1b\\[0Ksection_end:\\d{10}:${name}\\r\\x1b\\[0K\\n`));
+    assert.doesNotMatch(folded ?? "", pulled);
+    assert.match(log, /^Using Podman with image .*\n\x1b\[0Ksection_start:/m);
     const { exitCode, stdout } = await job.run("build_script", ". /etc/os-release; echo $ID");
     assert.deepEqual([exitCode, stdout], [0, "jacamar-busybox\n"]);
+  });
+
+  it("is pulled without folds where GitLab has none", async () => {
+    const { log } = await pull({ response: { ...credentials(token), features: { trace_sections: false } } });
+    assert.match(log, /^Getting image source signatures$/m);
+    assert.doesNotMatch(log, /section_|\x1b/);
   });
 
   const refusals: [title: string, options: () => BenchJob][] = [
