@@ -1,12 +1,24 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { startBrowser } from "../test/harness/browser.ts";
 import { startGitlab, type TestGitlab } from "../test/harness/gitlab.ts";
 import { generatedScript, TestJob } from "../test/harness/job.ts";
 import { asUser, checkout, loginEnvironment, testUser, type User } from "../test/harness/machine.ts";
 import { makeServiceAccount } from "../test/harness/service-account.ts";
+import { recordLines } from "../test/harness/record-lines.ts";
 import { stageBundle } from "../test/harness/stage.ts";
 import { measureBatch, measureQueue } from "./batch.ts";
 import { memoryOf } from "./memory.ts";
@@ -51,6 +63,8 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   memory: measureMemory,
   latency: measureLatency,
   authorisation: measureAuthorisation,
+  record: measureRecord,
+  report: measureReport,
   batch: () => measureBatch({ user, stage, table }),
   queue: () => measureQueue({ user, stage, table }),
 };
@@ -302,6 +316,82 @@ async function measureAuthorisation(): Promise<void> {
   } finally {
     service.remove();
     await gitlab.stop();
+  }
+}
+
+/** What a stage pays for its line in the record, and for the line that tells what its script took. */
+async function measureRecord(): Promise<void> {
+  const jobs = [newJob(), newJob({ slot: 1, podman: '[record]\nlocation = "$DATA_DIR/record/jobs.jsonl"' })];
+  for (const job of jobs) await begin(job);
+  const times = jobs.map((): number[] => []);
+  const without: number[] = [];
+  for (let round = 0; round < 2 * rounds; round += 1) {
+    for (const [index, job] of jobs.entries()) {
+      const run = await job.run("build_script", "true");
+      must(run);
+      times[index]?.push(run.durationMilliseconds);
+    }
+    // The same, of the runner's: its log has no such line.
+    const plain = await jobs[0]?.run("get_sources", "true");
+    if (plain) without.push(plain.durationMilliseconds);
+  }
+  for (const job of jobs) await end(job);
+  const line = median(times[1] ?? []) - median(times[0] ?? []);
+  table.add(
+    "(h) a stage with its line in the record",
+    `${ms(line)} more than without a record`,
+    "at most 3 ms more",
+    line <= 3,
+  );
+  const summary = median(times[0] ?? []) - median(without);
+  table.add(
+    "(h) the line that tells what a script took",
+    `${ms(summary)} more than without`,
+    "at most 3 ms more",
+    summary <= 3,
+  );
+}
+
+const jobsOfReport = 100_000;
+
+/** The page of many jobs: how long it takes to make, and to open in a browser. */
+async function measureReport(): Promise<void> {
+  const directory = mkdtempSync("/var/tmp/jacamar-bench-");
+  const record = join(directory, "jobs.jsonl");
+  const page = join(directory, "report.html");
+  const browser = await startBrowser();
+  try {
+    const descriptor = openSync(record, "w");
+    const projects = Array.from({ length: 60 }, (_, index) => `group-${index % 9}/project-${index}`);
+    const accounts = Array.from({ length: 40 }, (_, index) => `user${index}`);
+    let text = "";
+    for (const line of recordLines({ count: jobsOfReport, projects, accounts })) {
+      text += `${line}\n`;
+      if (text.length < 1_000_000) continue;
+      writeSync(descriptor, text);
+      text = "";
+    }
+    writeSync(descriptor, text);
+    closeSync(descriptor);
+    const made: number[] = [];
+    const opened: number[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      const begun = performance.now();
+      execFileSync(stage.jacamar, ["report", "--output", page, record], { stdio: ["ignore", "ignore", "pipe"] });
+      made.push(performance.now() - begun);
+      const view = await browser.open(page, { width: 1280, height: 900, colours: "light" });
+      opened.push(Number(await view.evaluate("document.documentElement.dataset.ready")));
+      await view.close();
+    }
+    const megabytes = (path: string) => `${Math.round(statSync(path).size / 1e6)} MB`;
+    const all = `${jobsOfReport.toLocaleString("en")} jobs`;
+    const making = median(made);
+    table.add(`(i) \`jacamar report\` of ${all} (${megabytes(record)})`, ms(making), "below 3 s", making < 3000);
+    const opening = median(opened);
+    table.add(`(i) opening its page (${megabytes(page)}) in Chromium`, ms(opening), "below 3 s", opening < 3000);
+  } finally {
+    await browser.close();
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -12,7 +12,7 @@ import { CarriageReturnFilter } from "../log/carriage-return.ts";
 import { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
-import { remove, writeNew } from "../workspace/script-files.ts";
+import { readMemory, remove, writeNew } from "../workspace/script-files.ts";
 import { runInAllocation } from "./allocation.ts";
 import { type OpenScheduler, openScheduler } from "./batch.ts";
 import { outcomeOf } from "./batch-outcome.ts";
@@ -89,7 +89,11 @@ function noteTimes({ context: { measure }, image, script }: BatchRun, end: Batch
   measure.add("queue", submitted, started);
   if (end.queueMilliseconds === undefined) return;
   if (image) noteScript(measure, script, "container", { written: submitted, started, ended });
-  else measure.add("script", started, ended);
+  else {
+    measure.add("script", started, ended);
+    // A job file that knows the memory of its control group leaves it there.
+    measure.note(readMemory(script) ?? {});
+  }
 }
 
 function shared({ state }: BatchStage, { scheduler, programs }: OpenScheduler, request: AllocationRequest) {
