@@ -338,14 +338,14 @@ async function measureRecord(): Promise<void> {
   for (const job of jobs) await end(job);
   const line = median(times[1] ?? []) - median(times[0] ?? []);
   table.add(
-    "(h) a stage with its line in the record",
+    "(m) a stage with its line in the record",
     `${ms(line)} more than without a record`,
     "at most 3 ms more",
     line <= 3,
   );
   const summary = median(times[0] ?? []) - median(without);
   table.add(
-    "(h) the line that tells what a script took",
+    "(m) the line that tells what a script took",
     `${ms(summary)} more than without`,
     "at most 3 ms more",
     summary <= 3,
@@ -386,9 +386,9 @@ async function measureReport(): Promise<void> {
     const megabytes = (path: string) => `${Math.round(statSync(path).size / 1e6)} MB`;
     const all = `${jobsOfReport.toLocaleString("en")} jobs`;
     const making = median(made);
-    table.add(`(i) \`jacamar report\` of ${all} (${megabytes(record)})`, ms(making), "below 3 s", making < 3000);
+    table.add(`(n) \`jacamar report\` of ${all} (${megabytes(record)})`, ms(making), "below 3 s", making < 3000);
     const opening = median(opened);
-    table.add(`(i) opening its page (${megabytes(page)}) in Chromium`, ms(opening), "below 3 s", opening < 3000);
+    table.add(`(n) opening its page (${megabytes(page)}) in Chromium`, ms(opening), "below 3 s", opening < 3000);
   } finally {
     await browser.close();
     rmSync(directory, { recursive: true, force: true });

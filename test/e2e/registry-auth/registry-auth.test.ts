@@ -1,3 +1,4 @@
+// oxlint-disable no-control-regex -- the lines by which GitLab folds up parts of a log have control characters
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { TestJob } from "../../harness/job.ts";
