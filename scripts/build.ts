@@ -121,6 +121,8 @@ const bundles = await Promise.all(
 async function bundleOf(entry: string, file: string) {
   return build({
     entryPoints: [entry],
+    // Paths that stand in a bundle are from here, wherever this script is called.
+    absWorkingDir: checkout,
     outfile: join(outdir, file),
     write: false,
     bundle: true,

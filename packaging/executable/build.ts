@@ -63,6 +63,7 @@ export async function buildExecutable({ bundles, node, output }: Parts): Promise
 async function bundleStart(outfile: string): Promise<void> {
   await build({
     entryPoints: [join(import.meta.dirname, "start.ts")],
+    absWorkingDir: import.meta.dirname,
     outfile,
     bundle: true,
     format: "cjs",
