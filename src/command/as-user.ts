@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { requireClosedProgram } from "../downscope/closed-program.ts";
 import { ExitCodeFilter, packHandover } from "../downscope/handover.ts";
 import { becomeUser, dropCapabilities } from "../downscope/setuid.ts";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
@@ -65,6 +66,7 @@ async function supervised(
   door: "capabilities" | "sudo",
 ): Promise<number> {
   const { call, environment, stop } = privileged;
+  if (door === "capabilities") requireClosedProgram(process.execPath);
   const contract = readContract(environment);
   const exitCode = call.command === "run" ? new ExitCodeFile(contract.buildExitCodeFile) : undefined;
   const { randomBytes } = await import("node:crypto");
