@@ -16,7 +16,10 @@ test("requireClosedProgram() refuses a file that others can run, also by another
     assert.throws(() => requireClosedProgram(program), { code: "downscope_failed", message: /everybody can run/ });
     chmodSync(program, 0o750);
     linkSync(program, join(directory, "jacamar"));
-    assert.throws(() => requireClosedProgram(program), { code: "downscope_failed", message: /file of another program/ });
+    assert.throws(() => requireClosedProgram(program), {
+      code: "downscope_failed",
+      message: /file of another program/,
+    });
   } finally {
     rmSync(directory, { recursive: true });
   }
