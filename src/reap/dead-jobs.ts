@@ -1,8 +1,9 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { lifeFile } from "../command/job-files.ts";
 import { isJobKey, type JobKey } from "../gitlab/job-key.ts";
 import { canBeAlive, isJobLife, type JobLife } from "../gitlab/job-life.ts";
 import type { Workspace } from "../workspace/layout.ts";
+import { readSmallFile } from "../workspace/small-file.ts";
 
 /** A CI job that has left files and is dead. */
 export interface DeadJob {
@@ -84,22 +85,6 @@ function directoriesIn(path: string): string[] {
 const noteBytes = 512;
 
 function readNote(privateDir: string): { key: JobKey; life: JobLife } | undefined {
-  let descriptor: number;
-  try {
-    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    descriptor = openSync(lifeFile(privateDir), flags);
-  } catch {
-    return undefined;
-  }
-  try {
-    const status = fstatSync(descriptor);
-    if (!status.isFile() || status.size > noteBytes) return undefined;
-    const bytes = Buffer.alloc(noteBytes);
-    const [key, life, more] = bytes.toString("utf8", 0, readSync(descriptor, bytes, 0, noteBytes, 0)).split(/[ \n]/);
-    return isJobKey(key) && isJobLife(life) && more === "" ? { key, life } : undefined;
-  } catch {
-    return undefined;
-  } finally {
-    closeSync(descriptor);
-  }
+  const [key, life, more] = (readSmallFile(lifeFile(privateDir), noteBytes) ?? "").split(/[ \n]/);
+  return isJobKey(key) && isJobLife(life) && more === "" ? { key, life } : undefined;
 }

@@ -2,11 +2,9 @@ import { createHash } from "node:crypto";
 import {
   closeSync,
   constants,
-  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   statSync,
   unlinkSync,
@@ -18,6 +16,7 @@ import * as v from "valibot";
 import { startTimeOf } from "../../process/job-processes.ts";
 import type { Environment } from "../../process/command.ts";
 import { pause } from "../../process/signals.ts";
+import { readSmallFile } from "../../workspace/small-file.ts";
 import type { QueueState, SchedulerId } from "./scheduler.ts";
 
 /** Asks the scheduler for these jobs. */
@@ -132,14 +131,14 @@ export class QueueBoard {
       if (!name.startsWith(notePrefix)) return [];
       const path = `${this.#directory}/${name}`;
       const id = decode(name.slice(notePrefix.length));
-      if (isAlive(read(path))) return isId(id) ? [id] : [];
+      if (isAlive(readSmallFile(path, limitBytes))) return isId(id) ? [id] : [];
       unlink(path);
       return [];
     });
   }
 
   #read(id: SchedulerId, wanted: number): QueueState | undefined {
-    const text = read(this.#boardFile);
+    const text = readSmallFile(this.#boardFile, limitBytes);
     if (text === undefined) return undefined;
     try {
       const board = v.safeParse(boardSchema, JSON.parse(text));
@@ -157,7 +156,7 @@ export class QueueBoard {
       writeSync(descriptor, owner());
       return descriptor;
     } catch {
-      const holder = read(this.#lockFile);
+      const holder = readSmallFile(this.#lockFile, limitBytes);
       const age = Date.now() - (statSync(this.#lockFile, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
       // A lock without a name was made this moment.
       const dead = holder !== undefined && holder !== "" && !isAlive(holder);
@@ -171,7 +170,7 @@ export class QueueBoard {
     const aside = `${this.#directory}/broken.${process.pid}`;
     try {
       renameSync(this.#lockFile, aside);
-      if (read(aside) === holder) unlink(aside);
+      if (readSmallFile(aside, limitBytes) === holder) unlink(aside);
       else renameSync(aside, this.#lockFile);
     } catch {
       // Gone already.
@@ -218,21 +217,6 @@ function isAlive(holder: string | undefined): boolean {
 }
 
 const limitBytes = 16 * 1024 * 1024;
-
-function read(path: string): string | undefined {
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const file = fstatSync(descriptor);
-    return file.isFile() && file.size <= limitBytes ? readFileSync(descriptor, "utf8") : undefined;
-  } finally {
-    closeSync(descriptor);
-  }
-}
 
 function unlink(path: string): void {
   try {

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { readSmallFile } from "../../workspace/small-file.ts";
 
 /** What a job file has left as its last act. The job can write there itself, so it says something of this job alone. */
 export interface JobStatus {
@@ -23,7 +23,7 @@ export interface JobStart {
 
 /** Reads the status; undefined while there is none, or none that can be read. */
 export function readJobStatus(path: string): JobStatus | undefined {
-  const text = readSmall(path);
+  const text = readSmallFile(path, limitBytes);
   const match =
     /^script=(none|\d{1,3}) client=(\d{1,3}) bytes=(\d{1,15}) signal=(none|[A-Z]{1,10})? began=(\d{1,12}) ended=(\d{1,12})\n$/.exec(
       text ?? "",
@@ -43,28 +43,8 @@ export function readJobStatus(path: string): JobStatus | undefined {
 
 /** Reads what the job file said as it began; undefined while it has not. */
 export function readJobStart(path: string): JobStart | undefined {
-  const [, began, nodes] = /^(\d{1,12}) ([^\n]{0,600})\n$/.exec(readSmall(path) ?? "") ?? [];
+  const [, began, nodes] = /^(\d{1,12}) ([^\n]{0,600})\n$/.exec(readSmallFile(path, limitBytes) ?? "") ?? [];
   return began === undefined ? undefined : { beganSeconds: Number(began), nodes: nodes ?? "" };
 }
 
 const limitBytes = 1024;
-
-/** Opened anew each time, so that a shared file system looks at the server; follows no link and waits for no pipe. */
-function readSmall(path: string): string | undefined {
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const file = fstatSync(descriptor);
-    if (!file.isFile() || file.size > limitBytes) return undefined;
-    const bytes = Buffer.alloc(limitBytes);
-    return bytes.toString("utf8", 0, readSync(descriptor, bytes, 0, limitBytes, 0));
-  } catch {
-    return undefined;
-  } finally {
-    closeSync(descriptor);
-  }
-}

@@ -1,0 +1,22 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+
+/**
+ * Reads a small regular file where the job itself can write: follows no link, waits for no pipe, and opens it anew each time, so
+ * that a shared file system looks at its server. Undefined when there is none, or it is larger.
+ */
+export function readSmallFile(path: string, limitBytes: number): string | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const file = fstatSync(descriptor);
+    return file.isFile() && file.size <= limitBytes ? readFileSync(descriptor, "utf8") : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(descriptor);
+  }
+}
