@@ -18,7 +18,7 @@ export async function explainFailure(error: JacamarError, context: StageContext)
     const state = unpackState(context.environment);
     if (state === undefined) return error;
     const { config, workspace } = state;
-    const lines = await diagnose(error.code, {
+    const lines = await diagnose(error, {
       account: context.account,
       config,
       base: workspace.base,

@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../error/codes.ts";
+import type { JacamarError } from "../error/error.ts";
 import { checks } from "./checks.ts";
 import { lookAll } from "./look.ts";
 import { findingsOf, forJobLog } from "./present.ts";
@@ -8,17 +8,17 @@ import { Subject, type SubjectParts } from "./subject.ts";
 const limitSeconds = 5;
 
 /**
- * What may explain that a stage has failed with this code, in lines for the job log: only what is wrong, never a warning.
- * Takes at most five seconds, and never throws for what a machine can be like.
+ * What may explain a stage's failure, in lines for the job log: only what is wrong, never a warning, and nothing that the
+ * failure says itself. Takes at most five seconds, and never throws for what a machine can be like.
  */
-export async function diagnose(code: ErrorCode, parts: SubjectParts): Promise<string[]> {
+export async function diagnose({ code, message }: JacamarError, parts: SubjectParts): Promise<string[]> {
   const stop = AbortSignal.any([parts.stop, AbortSignal.timeout(limitSeconds * 1000)]);
   const subject = new Subject({ ...parts, stop });
   try {
     const fitting = checks.filter(({ explains }) => explains.includes(code));
     const looked = await lookAll(fitting, subject, limitSeconds);
     return findingsOf(looked)
-      .filter(({ level }) => level === "wrong")
+      .filter(({ level, text }) => level === "wrong" && !message.includes(text))
       .map(forJobLog);
   } finally {
     await subject.close();

@@ -18,7 +18,7 @@ export const dataDirectory = defineCheck<Name>({
     "The directory of the account's jobs below `data_dir`: whether it can be made, whose it is, and how its file system is mounted.",
   network: false,
   ofMachine: false,
-  explains: ["directory_failed", "directory_unsafe", "disk_full", "podman_failed"],
+  explains: ["directory_failed", "disk_full", "podman_failed"],
   entries: {
     "data-directory-unsafe": {
       level: "wrong",

@@ -21,7 +21,7 @@ export const scheduler = defineCheck<Name>({
   looksAt: "The scheduler of `executor`: whether its programs are there, and whether it answers this user.",
   network: false,
   ofMachine: false,
-  explains: ["scheduler_unavailable", "batch_ended"],
+  explains: ["scheduler_unavailable"],
   entries: {
     "scheduler-missing": {
       level: "wrong",

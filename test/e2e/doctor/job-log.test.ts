@@ -102,16 +102,15 @@ enabled = false
     failing.remove();
   });
 
-  it("keeps the failure in one message with the hint that it has", async () => {
+  it("does not say again what the failure says itself", async () => {
     const failing = job('application_path = "/nonexistent/podman"');
     await failing.config();
     const prepare = await failing.prepare();
     assert.equal(prepare.exitCode, 2);
-    assert.match(
+    assert.equal(
       prepare.stderr,
-      /^ERROR: Cannot start Podman as "\/nonexistent\/podman": ENOENT\n {2}The administrator sets its place with application_path in \[general\.podman\]\.\n {2}Found on this machine:\n {2}- /,
+      'ERROR: Cannot start Podman as "/nonexistent/podman": ENOENT\n  The administrator sets its place with application_path in [general.podman].\n',
     );
-    assert.equal(prepare.stderr.match(/ERROR/g)?.length, 1);
     await failing.cleanup();
     failing.remove();
   });

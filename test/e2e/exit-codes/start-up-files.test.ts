@@ -46,7 +46,7 @@ describe("a start-up file of Bash", { skip: withoutScratchHome }, () => {
       assert.equal(passing.exitCode, 2);
       assert.match(
         passing.stderr,
-        /^ERROR: The stage build_script ended \(exit code 0\) without its script's exit status\n {2}.*\.bash_profile\) calls exit or exec\.\n$/,
+        /^ERROR: The stage build_script ended \(exit code 0\) without its script's exit status\n {2}.*\.bash_profile\) calls exit or exec\.\n {2}Found on this machine:\n {2}- A login of "[^"]+" ended before it was ready: .*\n$/,
       );
     });
   }

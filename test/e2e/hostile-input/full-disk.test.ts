@@ -38,7 +38,7 @@ function fill(leaveBytes = 0): void {
   writeFileSync(join(place, "ballast"), Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)));
 }
 
-const full = /^ERROR: Cannot [^\n]*(?:the file system is full|No space left on device)\n {2}[^\n]+\n$/i;
+const full = /^ERROR: Cannot [^\n]*(?:the file system is full|No space left on device)\n {2}[^\n]+\n/i;
 
 for (const image of [undefined, "localhost/jacamar-busybox"]) {
   const where = image === undefined ? "on the host" : "in a container";

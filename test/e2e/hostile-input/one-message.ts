@@ -11,8 +11,8 @@ export function assertOneMessage(ended: Ended, whose: keyof typeof fault, messag
   assert.equal(ended.exitCode, fault[whose], log);
   assert.match(ended.stderr, message);
   assert.equal(log.match(/ERROR/g)?.length, 1, log);
-  // One line, and at most one line of advice.
-  assert.match(ended.stderr, /^ERROR: [^\n]+\n(?: {2}[^\n]+\n)?$/);
+  // One line, at most one line of advice, and what is wrong on the machine.
+  assert.match(ended.stderr, /^ERROR: [^\n]+\n(?: {2}[^\n]+\n)?(?: {2}Found on this machine:\n(?: {2}- [^\n]+\n)+)?$/);
   assertNoInside(ended);
 }
 
