@@ -50,6 +50,8 @@ const tenStages = [
 ];
 /** Lines that the script of the latency measurement prints. */
 const lines = 300;
+/** Jobs of the page that is made and opened. */
+const jobsOfReport = 100_000;
 
 const user = testUser();
 const dataDir = join(user.home, ".jacamar-bench");
@@ -351,8 +353,6 @@ async function measureRecord(): Promise<void> {
     summary <= 3,
   );
 }
-
-const jobsOfReport = 100_000;
 
 /** The page of many jobs: how long it takes to make, and to open in a browser. */
 async function measureReport(): Promise<void> {

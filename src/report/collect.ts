@@ -112,7 +112,7 @@ export class Collector {
   }
 
   #setJob(key: string, job: JobLine, attempts: number, kept: readonly Kept[]): void {
-    if (Date.parse(job.time) < this.#since) return;
+    if (this.#since > Number.NEGATIVE_INFINITY && Date.parse(job.time) < this.#since) return;
     const row = this.#jobs.get(key)?.row ?? this.#rows.count;
     this.#rows.set(row, job, attempts);
     this.#jobs.set(key, { row, time: job.time, attempts, kept });

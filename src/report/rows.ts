@@ -81,10 +81,10 @@ export class Rows {
     const columns = new Map<string, string>();
     for (const name of wideColumns) {
       const less = name === "time" ? from : 0;
-      columns.set(name, base64(Uint32Array.from(order, (row) => this.get(name, row) - less)));
+      columns.set(name, base64(inOrder(this.#wide[name], order, new Uint32Array(order.length), less)));
     }
-    for (const name of narrowColumns) {
-      columns.set(name, base64(Uint16Array.from(order, (row) => this.get(name, row))));
+    for (const [name, column] of this.#narrow) {
+      columns.set(name, base64(inOrder(column, order, new Uint16Array(order.length), 0)));
     }
     return Object.fromEntries(columns);
   }
@@ -115,6 +115,11 @@ function words(): Uint32Array<ArrayBuffer> {
 function grown<T extends Uint32Array | Uint16Array>(old: T, larger: T): T {
   larger.set(old);
   return larger;
+}
+
+function inOrder<T extends Uint32Array | Uint16Array>(column: T, order: Uint32Array, into: T, less: number): T {
+  for (let place = 0; place < order.length; place += 1) into[place] = (column[order[place] ?? 0] ?? 0) - less;
+  return into;
 }
 
 function isWide(name: ColumnName): name is WideColumn {

@@ -59,7 +59,8 @@ export async function startBrowser(): Promise<Browser> {
     open: (path, view) => open(connection, path, view),
     close: async () => {
       const gone = new Promise((resolve) => browser.once("exit", resolve));
-      await connection.send("Browser.close");
+      // It may be gone before it has answered.
+      await connection.send("Browser.close").catch(() => undefined);
       await gone;
       rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     },
@@ -88,6 +89,10 @@ class Connection {
   constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.addEventListener("message", ({ data }) => this.#take(String(data)));
+    socket.addEventListener("close", () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error("Chromium is gone"));
+      this.#waiting.clear();
+    });
   }
 
   send(method: string, parameters: Message = {}, session?: string): Promise<Message> {
