@@ -38,6 +38,7 @@ const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-archives.cjs": "src/command/archives.ts",
   "jacamar-batch.cjs": "src/command/batch-stage.ts",
   "jacamar-batch-cleanup.cjs": "src/command/batch-cleanup.ts",
+  "jacamar-static-builds.cjs": "src/command/static-builds.ts",
   "jacamar-patterns.cjs": "src/config/patterns.ts",
   "jacamar-place.cjs": "src/config/place.ts",
 };

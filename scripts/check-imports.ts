@@ -87,6 +87,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   reap: ["valibot"],
   executor: ["shlex", "valibot"],
   mechanism: ["valibot", "re2js"],
+  workspace: ["valibot"],
   auth: ["jose", "re2js", "valibot"],
   gitlab: ["valibot"],
   config: ["@valibot/to-json-schema", "fastest-levenshtein", "re2js", "smol-toml", "toml-eslint-parser", "valibot"],

@@ -55,9 +55,13 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
   // A Podman client that has just been killed may have made a container after the first look.
   if (containers && ended > 0) await attempt(clean);
   await measure.step("files", async () => {
-    if (containers) await attempt(() => takeBack(context, state));
-    for (const path of filesToRemove(state)) await attempt(() => removeFile(path, context, state));
+    const isStatic = state.config.general.static_builds_dir;
+    const builds = isStatic ? await import("./static-builds.ts") : undefined;
+    const ownsBuilds = builds?.ownsBuilds(state) ?? true;
+    if (containers && ownsBuilds) await attempt(() => takeBack(context, state));
+    for (const path of filesToRemove(state, ownsBuilds)) await attempt(() => removeFile(path, context, state));
     if (containers) await attempt(() => leaveArchives(context, state));
+    if (builds) await attempt(() => leaveBuilds(builds, context, state, log));
   });
   if (failures.length > 0) throw failures[0];
 }
@@ -169,13 +173,25 @@ function usesContainers(state: JobState, job: Job | undefined): boolean {
   }
 }
 
-function filesToRemove({ workspace, config }: JobState): string[] {
+async function leaveBuilds(
+  { leaveStaticBuilds }: typeof import("./static-builds.ts"),
+  context: StageContext,
+  state: JobState,
+  log: JobLog,
+): Promise<void> {
+  const removed = await leaveStaticBuilds(state, (path) => removeFile(path, context, state));
+  const { static_dir_retention: days } = state.config.general;
+  if (removed > 0)
+    log.say(`Removed ${removed} builds director${removed === 1 ? "y" : "ies"} without a job for ${days} days`);
+}
+
+function filesToRemove({ workspace, config }: JobState, ownsBuilds: boolean): string[] {
   const { projectDir, privateDir, scriptsDir } = workspace;
   const scripts = config.general.retain_logs
     ? [`${scriptsDir}/auth.json`, `${scriptsDir}/registry-auth.json`]
     : [scriptsDir];
   // The private directory is what Podman needs for the others.
-  return [`${projectDir}.tmp`, ...scripts, privateDir];
+  return [...(ownsBuilds ? [`${projectDir}.tmp`] : []), ...scripts, privateDir];
 }
 
 /** Other jobs may need the archive; that this one does is over, and what it was still making is of no use. */

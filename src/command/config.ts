@@ -50,6 +50,9 @@ export function workspaceOf({ config, job, variables, account, dataDir }: Worksp
     projectSlug: job.projectSlug,
     jobId: job.id,
     customBuildsDir: config.general.custom_build_dir ? variables.get("CUSTOM_CI_BUILDS_DIR") : undefined,
+    staticBuilds: config.general.static_builds_dir
+      ? { projectId: job.projectId, concurrentProjectId: variables.get("CI_CONCURRENT_PROJECT_ID") }
+      : undefined,
   });
 }
 
@@ -65,7 +68,7 @@ export function answerRunner(config: Config, job: Job, workspace: Workspace, ide
   const answer = {
     builds_dir: workspace.buildsDir,
     cache_dir: workspace.cacheDir,
-    // The directories are told apart by runner and slot already.
+    // The directories are told apart by runner and slot, or by runner, project and count, already.
     builds_dir_is_shared: false,
     shell: "bash",
     driver: { name: "Jacamar CI", version },

@@ -15,7 +15,7 @@ import { follow } from "../process/follow.ts";
 import { killGroup } from "../process/capture.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
 import { fillPipes, takePipes } from "../process/pipes.ts";
-import { type DirectoryRules, isThere, makeDirectory, removeTree } from "../workspace/directories.ts";
+import { isThere, makeDirectory, removeTree } from "../workspace/directories.ts";
 import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import type { ArchiveStage } from "./archives.ts";
@@ -51,9 +51,9 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
 
   const images = planImages(job, config, await allowlistOf(config));
   if (images.user) checkVolumeSources(context, state);
-  await context.measure.step("directories", () => {
-    makeJobDirectories(context, state, images);
-    return fillPipes(pipesDirectory(state.workspace));
+  await context.measure.step("directories", async () => {
+    await makeJobDirectories(context, state, job, images);
+    await fillPipes(pipesDirectory(state.workspace));
   });
   throwIfStopped(context.stop);
   if (job.serviceNames.length > 0) {
@@ -69,9 +69,9 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   }
 }
 
-function makeJobDirectories({ account }: StageContext, state: JobState, images: JobImages): void {
+async function makeJobDirectories(context: StageContext, state: JobState, job: Job, images: JobImages): Promise<void> {
   const { config, workspace, jobKey, life } = state;
-  const rules = directoryRules(config, account);
+  const rules = directoryRules(config, context.account);
   // Looked at first, so that what is wrong with it is said of it alone.
   makeDirectory(workspace.base, workspace.base, rules);
   // What an earlier attempt at the same job left; nothing of any other job.
@@ -79,7 +79,11 @@ function makeJobDirectories({ account }: StageContext, state: JobState, images: 
     const left = isThere(workspace.base, path, rules) ? removeTree(path) : undefined;
     if (left) throw new JacamarError("directory_failed", `Cannot remove what an earlier attempt left: ${left.message}`);
   }
-  makeBuildsDirectory(workspace, rules);
+  await makeBuildsDirectory(workspace, async () => {
+    if (!config.general.static_builds_dir) return makeDirectory(workspace.buildsBase, workspace.buildsDir, rules);
+    const { claimStaticBuilds } = await import("./static-builds.ts");
+    await claimStaticBuilds(context, state, job);
+  });
   for (const path of [
     workspace.projectCacheDir,
     workspace.scriptsDir,
@@ -92,13 +96,14 @@ function makeJobDirectories({ account }: StageContext, state: JobState, images: 
   if (life !== undefined) writeNew(lifeFile(workspace.privateDir), `${jobKey} ${life}\n`, 0o600);
 }
 
-/** Throws as {@link makeDirectory}; `builds_dir_invalid` where the job has asked for the directory. */
-function makeBuildsDirectory(workspace: Workspace, rules: DirectoryRules): void {
+/** Throws as {@link makeDirectory}, and `builds_dir_busy`; `builds_dir_invalid` where the job has asked for the directory. */
+async function makeBuildsDirectory(workspace: Workspace, make: () => Promise<void>): Promise<void> {
   try {
-    makeDirectory(workspace.buildsBase, workspace.buildsDir, rules);
+    await make();
   } catch (error) {
     const asked = workspace.buildsBase !== workspace.base;
-    if (!asked || !(error instanceof JacamarError) || error.code === "disk_full") throw error;
+    const isAboutIt = error instanceof JacamarError && error.code !== "disk_full" && error.code !== "builds_dir_busy";
+    if (!asked || !isAboutIt) throw error;
     throw new JacamarError("builds_dir_invalid", `CUSTOM_CI_BUILDS_DIR cannot be used: ${error.message}`, {
       hint: "Name a directory of your own that nobody else can write to.",
       cause: error,

@@ -6,6 +6,7 @@ import type { Job } from "../gitlab/job.ts";
 import { type Stage, toStage } from "../gitlab/stage.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { summaryOf } from "../measure/summary.ts";
+import { hideTokens } from "../mechanism/hidden-token.ts";
 import { runArguments } from "../mechanism/podman/command.ts";
 import { imageOfStage, type ImagePlan, planImages } from "../mechanism/podman/image-plan.ts";
 import { openPodman } from "../podman/open.ts";
@@ -63,8 +64,9 @@ async function runStage(context: StageContext, stageName: string): Promise<Outco
   const state = requireState(context.environment);
   const job = requireJob(context.files);
   const stage = toStage(stageName);
-  const content = requireScript(context.files);
   const { workspace, config } = state;
+  const given = requireScript(context.files);
+  const content = stage.owner === "runner" && !config.general.unrestricted_cmd_line ? hideTokens(given) : given;
   const rules = directoryRules(config, context.account);
   makeDirectory(workspace.base, workspace.scriptsDir, rules);
   makeDirectory(workspace.base, pipesDirectory(workspace), rules);

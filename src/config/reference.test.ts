@@ -44,7 +44,7 @@ test("configurationReference() shows type, default, a missing feature and the no
   assert.match(page, /\| `executor` \| `"shell"`, `"slurm"`.* \| required \|/);
   assert.match(page, /\| `kill_timeout` \| duration \| `"120s"` \|/);
   assert.match(page, /\| `tty` \| boolean \| `true` \|/);
-  assert.match(page, /\| `static_builds_dir` .*Not built yet/);
+  assert.match(page, /\[auth\.seccomp\]`\n\n.*Not built yet/);
   assert.match(page, /### `image_allowlist`\n\n.*linear time[^]*unless it is anchored/);
   for (const row of page.split("\n").filter((line) => line.startsWith("| `"))) {
     assert.equal(row.match(/(?<!\\)\|/g)?.length, 5, row);

@@ -29,9 +29,23 @@ import {
 
 export type { Seconds } from "./duration.ts";
 
-// The features that `notBuilt` marks. The message reads "this version does not have <feature> yet".
-const staticBuilds = "builds directories that do not depend on the job slot";
-const commandLine = "tokens on command lines";
+const commandLine = [
+  "The scripts that upload and fetch artifacts call `gitlab-runner … --token TOKEN`. With `false` the token goes to the program",
+  "in its environment instead, which only the job's user can read. The scripts are otherwise as the runner wrote them.",
+  "",
+  "Tokens in Git's addresses are for the runner to avoid: set `FF_GIT_URLS_WITHOUT_TOKENS = true` in `[runners.feature_flags]`",
+  "of its `config.toml`.",
+].join("\n");
+
+const staticBuilds = [
+  "A project has the same builds directory in whichever slot its jobs run: `builds/<runner>/project-<project id>`, and the",
+  "work tree in it at `<group>/<project>`. So incremental builds find what the job before has left, and paths that programs",
+  "remember stay right. Jobs of a project that run at once have directories of their own: `project-<project id>-1` and so on, as",
+  "GitLab Runner counts them (`CI_CONCURRENT_PROJECT_ID`). When another runner with the same token already runs a job in the",
+  "directory, the job fails and says so.",
+  "",
+  "Cleanup removes directories that no job has used for `static_dir_retention` days.",
+].join("\n");
 
 const pullPolicies = [
   "- `always`: ask the registry each time.",
@@ -242,20 +256,20 @@ const general = table({
   ),
   unrestricted_cmd_line: key(
     {
-      description: "Tokens may stand on command lines of scripts that the runner generated.",
-      notBuilt: commandLine,
+      description:
+        "Tokens may stand on the command lines of `gitlab-runner` in the runner's own scripts, where every user of the machine can read them.",
+      details: commandLine,
     },
     v.optional(boolean(), false),
   ),
   static_builds_dir: key(
-    { description: "The builds directory does not depend on the job slot.", notBuilt: staticBuilds },
+    { description: "The builds directory does not depend on the job slot.", details: staticBuilds },
     v.optional(boolean(), false),
   ),
   static_dir_retention: key(
     {
       description:
         "After how many days without use a static builds directory is removed during cleanup; 0 means never.",
-      notBuilt: staticBuilds,
     },
     v.optional(wholeNumber(), 7),
   ),

@@ -42,6 +42,10 @@ export const errorCodes = {
   },
   id_token_missing: { blame: "job", means: "The job has no ID token, so it is not known on whose behalf it runs." },
   builds_dir_invalid: { blame: "job", means: "The job asked for a builds directory that cannot be used." },
+  builds_dir_busy: {
+    blame: "site",
+    means: "Another runner with the same token is running a job in the project's static builds directory.",
+  },
   directory_unsafe: { blame: "site", means: "A directory belongs to somebody else, or others could change it." },
   directory_failed: { blame: "site", means: "A directory or file of the job could not be made." },
   disk_full: { blame: "site", means: "The file system or the user's quota is full." },

@@ -29,6 +29,8 @@ export const remedies: Readonly<Record<ErrorCode, string>> = {
     "From the machine of the runner: `curl GITLAB/oauth/discovery/keys`. Behind a proxy or with certificates of your own: `tls-ca-file`, `HTTPS_PROXY`.",
   id_token_missing:
     "Add the `id_tokens:` lines that the message shows to the job in `.gitlab-ci.yml`. Their name is `jwt_env_variable` of the configuration.",
+  builds_dir_busy:
+    "Two runners with the same token share a `data_dir`, perhaps on two machines, and `static_builds_dir` is on. Register each of them by itself, or give each a `data_dir` of its own.",
   builds_dir_invalid:
     "Give `CUSTOM_CI_BUILDS_DIR` an absolute path to a directory of your own that nobody else can write to, or remove it.",
   directory_unsafe:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { canBeAlive, isJobLife, newJobLife } from "./job-life.ts";
+import { canBeAlive, isJobLife, isSameRunner, lifeOf, newJobLife } from "./job-life.ts";
 
 const now = Math.floor(Date.now() / 1000);
 
@@ -23,6 +23,11 @@ test("canBeAlive() knows a runner that is gone, and believes another machine unt
     assert.ok(isJobLife(life));
     assert.equal(canBeAlive(life, now), alive, life);
   }
+});
+
+test("isSameRunner() asks for the process, not for the deadline", () => {
+  assert.ok(isSameRunner(lifeOf(process.pid, 60), lifeOf(process.pid, 600)));
+  assert.ok(!isSameRunner(lifeOf(process.pid, 60), lifeOf(1, 60)));
 });
 
 test("isJobLife() is no other text", () => {

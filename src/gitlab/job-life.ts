@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { systemErrorCode } from "../error/error.ts";
 import { startTimeOf } from "../process/job-processes.ts";
 
 /**
@@ -18,8 +19,13 @@ const withoutLimitSeconds = 7 * 24 * 3600;
  */
 export function newJobLife(timeoutSeconds: number): JobLife {
   const limit = timeoutSeconds > 0 ? timeoutSeconds + slackSeconds : withoutLimitSeconds;
-  const deadline = Math.ceil(Date.now() / 1000 + limit);
-  const life = `${ownHost()}/${process.ppid}/${startTimeOf(process.ppid) ?? "0"}/${deadline}`;
+  return lifeOf(process.ppid, limit);
+}
+
+/** The life of what ends with a process, and after so many seconds at the latest. */
+export function lifeOf(pid: number, seconds: number): JobLife {
+  const deadline = Math.ceil(Date.now() / 1000 + seconds);
+  const life = `${ownHost()}/${pid}/${startTimeOf(pid) ?? "0"}/${deadline}`;
   if (!isJobLife(life)) throw new Error(`the life of a job has another form: ${life}`);
   return life;
 }
@@ -37,7 +43,29 @@ export function isJobLife(text: unknown): text is JobLife {
 export function canBeAlive(life: JobLife, nowSeconds: number): boolean {
   const [host, pid, startTime, deadline] = life.split("/");
   if (Number(deadline) <= nowSeconds) return false;
-  return host !== ownHost() || startTimeOf(Number(pid)) === startTime;
+  if (host !== ownHost()) return true;
+  const seen = startTimeOf(Number(pid));
+  // Where /proc is mounted with hidepid, a user does not see the processes of others there.
+  return seen === undefined ? exists(Number(pid)) : seen === startTime;
+}
+
+/** Whether two jobs are, or were, of the same process of GitLab Runner. */
+export function isSameRunner(one: JobLife, other: JobLife): boolean {
+  return withoutDeadline(one) === withoutDeadline(other);
+}
+
+function withoutDeadline(life: JobLife): string {
+  return life.slice(0, life.lastIndexOf("/"));
+}
+
+/** A signal that is none reaches also what cannot be seen. */
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) !== "ESRCH";
+  }
 }
 
 function ownHost(): string {

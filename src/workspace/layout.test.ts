@@ -16,6 +16,7 @@ const input: LayoutInput = {
   projectSlug: "group/demo",
   jobId,
   customBuildsDir: undefined,
+  staticBuilds: undefined,
 };
 
 const custom = (text: string) => ({ ...input, customBuildsDir: { name: "CUSTOM_CI_BUILDS_DIR", text } });
@@ -38,6 +39,28 @@ describe("layOut()", () => {
     for (const [text, slot] of Object.entries({ "0": "000", "42": "042", "1234": "1234" })) {
       const layout = layOut({ ...input, concurrentId: { name: "CI_CONCURRENT_ID", text } });
       assert.equal(layout.buildsDir, `/scratch/ci/alice/builds/Ab-_9/${slot}`);
+    }
+  });
+
+  test("has the same builds directory for a project in every slot, and one for each of its jobs that run at once", () => {
+    const builds = (text: string, slot: string, projectId = 17) =>
+      layOut({
+        ...input,
+        concurrentId: { name: "CI_CONCURRENT_ID", text: slot },
+        staticBuilds: { projectId, concurrentProjectId: { name: "CI_CONCURRENT_PROJECT_ID", text } },
+      });
+    for (const slot of ["0", "7"]) {
+      assert.equal(builds("0", slot).buildsDir, "/scratch/ci/alice/builds/Ab-_9/project-17");
+      assert.equal(builds("0", slot).projectDir, "/scratch/ci/alice/builds/Ab-_9/project-17/group/demo");
+      assert.equal(builds("1", slot).buildsDir, "/scratch/ci/alice/builds/Ab-_9/project-17-1");
+    }
+    // Scripts and credentials are of the job alone, as ever.
+    assert.equal(builds("0", "7").scriptsDir, layOut(input).scriptsDir);
+    for (const text of ["", "-1", "../x", "1/2", "x"]) {
+      assert.throws(() => builds(text, "0"), { code: "variable_invalid", message: /CI_CONCURRENT_PROJECT_ID/ });
+    }
+    for (const projectId of [0, -1, 1.5, 1e300]) {
+      assert.throws(() => builds("0", "0", projectId), { code: "runner_contract" });
     }
   });
 

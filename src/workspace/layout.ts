@@ -2,6 +2,7 @@ import { JacamarError } from "../error/error.ts";
 import type { Account } from "../account/account.ts";
 import type { JobId } from "../gitlab/job.ts";
 import type { Wish } from "../gitlab/variables.ts";
+import { staticBuildsName } from "./static-builds.ts";
 
 /**
  * Where a job's files are. All paths are absolute and without `.` or `..`; none of them is checked on disk.
@@ -12,7 +13,7 @@ export interface Workspace {
   readonly base: string;
   /** The user's directory that holds the work trees: `base`, or what the user asked for with `CUSTOM_CI_BUILDS_DIR`. */
   readonly buildsBase: string;
-  /** Root of the work trees of this job slot: what GitLab Runner is told as `builds_dir`. */
+  /** Root of the work trees of this job slot, or of this project (`static_builds_dir`): what GitLab Runner is told as `builds_dir`. */
   readonly buildsDir: string;
   /** Root of all caches: what GitLab Runner is told as `cache_dir`. */
   readonly cacheDir: string;
@@ -38,7 +39,17 @@ export interface LayoutInput {
   readonly jobId: JobId;
   /** Root of the builds directory that the user asked for, where the administrator allows it. */
   readonly customBuildsDir: Wish | undefined;
+  /** With `static_builds_dir`: whose work tree it is, in place of the slot. */
+  readonly staticBuilds: StaticBuilds | undefined;
 }
+
+export interface StaticBuilds {
+  readonly projectId: number;
+  /** Number of the job among those of its project that the runner runs at once, as it says. The user can change it. */
+  readonly concurrentProjectId: Wish | undefined;
+}
+
+const jobCount = /^[0-9]{1,9}$/;
 
 /**
  * Decides where the job's files are.
@@ -47,9 +58,9 @@ export interface LayoutInput {
 export function layOut(input: LayoutInput): Workspace {
   const base = baseDirectory(input.dataDir, input.account);
   const token = plainName(input.runnerShortToken, "CI_RUNNER_SHORT_TOKEN", /^[A-Za-z0-9_-]{1,64}$/);
-  const slot = plainName(input.concurrentId, "CI_CONCURRENT_ID", /^[0-9]{1,9}$/).padStart(3, "0");
+  const slot = plainName(input.concurrentId, "CI_CONCURRENT_ID", jobCount).padStart(3, "0");
   const buildsRoot = input.customBuildsDir ? customBuildsRoot(input.customBuildsDir, input.account) : `${base}/builds`;
-  const buildsDir = `${buildsRoot}/${token}/${slot}`;
+  const buildsDir = `${buildsRoot}/${token}/${input.staticBuilds ? staticName(input.staticBuilds) : slot}`;
   const projectScripts = `${base}/scripts/${token}/${slot}/${plainPath(input.projectSlug)}`;
   return {
     base,
@@ -61,6 +72,13 @@ export function layOut(input: LayoutInput): Workspace {
     scriptsDir: `${projectScripts}/${input.jobId}`,
     privateDir: `${projectScripts}/${input.jobId}.private`,
   };
+}
+
+/** Throws `runner_contract` for a project without a number. */
+function staticName({ projectId, concurrentProjectId }: StaticBuilds): string {
+  const others = plainName(concurrentProjectId, "CI_CONCURRENT_PROJECT_ID", jobCount);
+  if (Number.isSafeInteger(projectId) && projectId > 0) return staticBuildsName(projectId, Number(others));
+  throw new JacamarError("runner_contract", "GitLab Runner gave no number of the project (job_info.project_id)");
 }
 
 /**

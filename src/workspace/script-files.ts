@@ -89,8 +89,8 @@ export function readMemory(
   return { peakMemoryBytes: Number(peak), ...(bounded ? { memoryLimitBytes: Number(limit) } : {}) };
 }
 
-/** The text of a regular file of at most `limitBytes`. The job can write there: anything else counts as none. */
-function readSmall(path: string, limitBytes: number): string | undefined {
+/** The text of a regular file of at most `limitBytes`. The job can write there: anything else counts as none. Waits for nothing. */
+export function readSmall(path: string, limitBytes: number): string | undefined {
   let descriptor: number;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
