@@ -184,7 +184,9 @@ describe("provideArchive()", () => {
   });
 
   test("ends Podman with the stage, and leaves nothing half-made", async () => {
-    const { job, files, at } = makeCache('trap "" TERM; echo half > "$OUT"; echo $$ > AT/pid; sleep 30; sleep 30');
+    const { job, files, at } = makeCache(
+      'trap "" TERM; echo half > "$OUT"; echo $$ > AT/p; mv AT/p AT/pid; sleep 30; sleep 30',
+    );
     const controller = new AbortController();
     const { provide } = job(1, { stop: controller.signal });
     const providing = provide(7);
@@ -240,6 +242,13 @@ describe("provideArchive()", () => {
     assert.deepEqual(readdirSync(join(at, "others")), ["file"]);
   });
 
+  test("has a shell hold the lock while Podman runs, not what Podman leaves running", async () => {
+    const { job, at } = makeCache('ls -l /proc/$$/fd > AT/mine; ls -l /proc/$PPID/fd > AT/shells; echo x > "$OUT"');
+    await job(1).provide(7);
+    const has = (name: string) => readFileSync(join(at, name), "utf8").includes(".lock\n");
+    assert.deepEqual([has("mine"), has("shells")], [false, true]);
+  });
+
   test("tells a full disk from the rest", async () => {
     const full = makeCache('echo half > "$OUT"; echo "Error: write x: no space left on device" >&2; exit 125');
     await assert.rejects(full.job(1).provide(7), { code: "disk_full" });
@@ -276,23 +285,25 @@ describe("archive_cache_size", () => {
   const limitBytes = 100 * 1024;
 
   test("removes the archive whose last use is the longest ago", async () => {
-    const { job, path } = makeCache(archiveOf40);
-    for (const image of [1, 2]) {
-      const past = job(image, { limitBytes });
+    const { job, path, directory } = makeCache(archiveOf40);
+    for (const image of [1, 2, 3]) {
+      const past = job(image);
       await past.provide(image);
       past.end();
+      age(path(image), 10 - image);
     }
-    age(path(1), 2);
-    age(path(2), 5);
-    const user = job(3, { limitBytes });
-    await user.provide(1);
-    age(path(1), 1);
-    await user.provide(3);
+    // Of the oldest one this is now the last use.
+    const later = job(4);
+    await later.provide(1);
+    later.end();
+    const user = job(5, { limitBytes: 125 * 1024 });
+    await user.provide(5);
     assert.deepEqual(
-      [1, 2, 3].map((image) => existsSync(path(image))),
-      [true, false, true],
+      [1, 2, 3, 5].map((image) => existsSync(path(image))),
+      [true, false, true, true],
     );
     assert.ok(user.said.includes("Removed 1 archive(s) that were not used for the longest time"), user.said.join("\n"));
+    assert.ok(!readdirSync(directory).includes(`docker-archive-${idOf(2)}.lock`), "its lock goes with it");
   });
 
   test("never removes one that a job uses, and says so", async () => {
@@ -328,7 +339,7 @@ describe("archive_cache_size", () => {
     writeFileSync(path(2), "x".repeat(9000));
     writeFileSync(path(3), "x".repeat(9000));
     symlinkSync(join(at, "gone.private"), `${path(1)}.use-1-0123456789ab`);
-    symlinkSync("relative", `${path(2)}.use-2-0123456789ab`);
+    symlinkSync(".", `${path(2)}.use-2-0123456789ab`);
     writeFileSync(`${path(3)}.use-3-0123456789ab`, "no link");
     assert.deepEqual(await makeRoom(user.place, 0), { removed: 3, left: 0 });
     assert.deepEqual(files(), []);
@@ -347,7 +358,10 @@ describe("archive_cache_size", () => {
     const locks = await Promise.all(
       [1, 2].map((image) => lockFile(lockPath(place, `docker-archive-${idOf(image)}`), "exclusive", "at-once")),
     );
-    assert.equal((await makeRoom(place, 0)).removed, 0);
+    writeFileSync(`${path(4)}.lock`, "");
+    // The file system counts whole blocks.
+    assert.deepEqual(await makeRoom(place, 0), { removed: 0, left: 2 * 4096 });
+    assert.ok(!existsSync(`${path(4)}.lock`), "the lock of an archive that was never made");
     assert.deepEqual(files(), [
       `docker-archive-${idOf(1)}`,
       `docker-archive-${idOf(2)}.new-2-0123456789ab`,

@@ -48,10 +48,8 @@ function lastUse(path: string): number {
 
 /** Whether it was removed. */
 async function remove(place: ArchivePlace, { archive, path }: ArchiveFile): Promise<boolean> {
-  if (isInUse(place.directory, archive)) return false;
   const gone = passingPath(place, archive, "gone");
   const taken = await withLock(place, archive, () => {
-    // A job may have marked it meanwhile.
     if (isInUse(place.directory, archive)) return false;
     renameSync(path, gone);
     unlinkSync(lockPath(place, archive));
