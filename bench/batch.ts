@@ -28,8 +28,8 @@ export interface BatchBench {
 const image = "localhost/jacamar-demo:latest";
 const rounds = 9;
 /** Questions are counted when their intervals have grown to the longest, 30 s, over several of these. */
-const settleSeconds = 70;
-const countSeconds = 150;
+const settleSeconds = 60;
+const countSeconds = 120;
 const programs = ["sbatch", "squeue", "scancel", "scontrol", "sacct"];
 
 /** Room for hundreds of jobs that do nothing. */
