@@ -1,39 +1,14 @@
 import assert from "node:assert/strict";
-import { globSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { inspect } from "../src/config/inspect.ts";
 import { findOwn, userArguments } from "../src/executor/batch/own-arguments.ts";
 import { schedulers } from "../src/executor/batch/schedulers.ts";
 import { readPipeline } from "../src/try/pipeline.ts";
+import { pages, type Sample, samplesOf } from "../test/harness/documentation.ts";
+import { checkout } from "../test/harness/machine.ts";
 
 /** What a reader may copy is tried: configurations by the schema, pipelines by the parser, arguments by their scheduler. */
-
-const checkout = join(import.meta.dirname, "..");
-const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: checkout }).toSorted()];
-
-interface Sample {
-  readonly page: string;
-  readonly line: number;
-  /** The nearest heading above. */
-  readonly heading: string;
-  readonly text: string;
-}
-
-function samplesOf(page: string, language: string): Sample[] {
-  const samples: Sample[] = [];
-  let heading = "";
-  let begun: { line: number; lines: string[] } | undefined;
-  for (const [index, line] of readFileSync(join(checkout, page), "utf8").split("\n").entries()) {
-    if (begun && line.trim() === "```") {
-      samples.push({ page, line: begun.line, heading, text: begun.lines.join("\n") });
-      begun = undefined;
-    } else if (begun) begun.lines.push(line);
-    else if (line.trim() === `\`\`\`${language}`) begun = { line: index + 1, lines: [] };
-    else if (/^#+ /.test(line)) heading = line.replace(/^#+ /, "");
-  }
-  return samples;
-}
 
 const tomls = pages.flatMap((page) => samplesOf(page, "toml"));
 const yamls = pages.flatMap((page) => samplesOf(page, "yaml"));
@@ -64,7 +39,7 @@ describe("a configuration in the documentation", () => {
 
   test("is there for each scheduler, with its executor", () => {
     for (const name of Object.keys(schedulers)) {
-      const text = readFileSync(join(checkout, `docs/schedulers/${name}.md`), "utf8");
+      const text = readFileSync(checkout(`docs/schedulers/${name}.md`), "utf8");
       assert.ok(text.includes(`executor = "${name}"`), name);
     }
   });
@@ -105,7 +80,7 @@ describe("docs/batch.md", () => {
     });
   }
 
-  const rows = readFileSync(join(checkout, "docs/batch.md"), "utf8").matchAll(
+  const rows = readFileSync(checkout("docs/batch.md"), "utf8").matchAll(
     /^\| (Slurm|Flux|PBS|LSF) \| [^|]+ \| ([^|]+) \|$/gm,
   );
   for (const [, title = "", cell = ""] of rows) {
