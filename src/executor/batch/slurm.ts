@@ -81,7 +81,9 @@ function isStepId(text: string | undefined): text is SchedulerId {
   return text !== undefined && /^[1-9][0-9]{0,18}\.[0-9]{1,9}$/.test(text);
 }
 
-const notEnded = "PENDING,RUNNING,SUSPENDED,CONFIGURING,COMPLETING,REQUEUED,STOPPED";
+/** squeue shows a job that is held after a requeue as SPECIAL_EXIT, which is none of the others. */
+const notEnded =
+  "PENDING,RUNNING,SUSPENDED,CONFIGURING,COMPLETING,REQUEUED,STOPPED,SPECIAL_EXIT,REQUEUE_HOLD,RESV_DEL_HOLD,SIGNALING,STAGE_OUT,RESIZING";
 
 function words(text: string): string[] {
   return text.split(" ");

@@ -179,6 +179,18 @@ describe("a job of Slurm that does not end by itself", { skip: slurmMissing() },
     await job.cleanup();
   });
 
+  it("is taken back when it is held after a requeue", async () => {
+    const { job, running } = await started({}, "echo up; sleep 300");
+    await running.until("up", 30);
+    cluster.ask("scontrol", "requeuehold", "State=SpecialExit", slurmIdIn(running.stdout()));
+    await running.until("was requeued and waits again: job requeued in held state", 60);
+    running.killGroup("SIGTERM");
+    assert.equal((await running.done).exitCode, 2);
+    const left = cluster.ask("squeue", "--noheader", "--states=SPECIAL_EXIT,PENDING,RUNNING", "--format=%j");
+    assert.equal(left.includes(`${job.id}-`), false, left);
+    await job.cleanup();
+  });
+
   it("is told to have hit its memory limit", async () => {
     const { job, running } = await started(
       { variables: { SCHEDULER_PARAMETERS: "--mem=100" } },
