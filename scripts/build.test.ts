@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { sealed } from "../src/start/compiled-bundle.ts";
@@ -54,6 +54,17 @@ describe("the launcher and the bundle that the build writes", () => {
     rmSync(cacheOf(text));
     assert.match(run(text), /^text/);
     writeFileSync(cacheOf(text), own);
+  });
+
+  it("open no debugger on a signal, which a user may send", () => {
+    const caught = build(
+      "signals",
+      'console.log(/^SigCgt:\\s*(\\w+)$/m.exec(require("fs").readFileSync("/proc/self/status", "utf8"))[1])',
+    );
+    const bit = 1n << BigInt(constants.signals.SIGUSR1 - 1);
+    assert.equal(BigInt(`0x${run(caught).trim()}`) & bit, 0n);
+    const plain = execFileSync(process.execPath, [join(caught, "jacamar.cjs")], { encoding: "utf8" });
+    assert.notEqual(BigInt(`0x${plain.trim()}`) & bit, 0n, "the control");
   });
 
   it("carry the seal of the text", () => {

@@ -61,9 +61,10 @@ const start = "start.cjs";
 /**
  * Of Node.js and V8. A warning of Node's is nothing that a reader of a job log could act on. With V8's own first 1 MiB for new
  * objects a stage stops to collect garbage just before it would end. Threads for V8's background work have nothing to do in so
- * short a time, and count against a user's limit of processes.
+ * short a time, and count against a user's limit of processes. On SIGUSR1, which users may send to a process of theirs, Node.js
+ * would open its debugger to everybody on this machine: the door of jacamar-auth does not open then.
  */
-const nodeOptions = "--disable-warning=ExperimentalWarning --min-semi-space-size=2 --v8-pool-size=1";
+const nodeOptions = "--disable-sigusr1 --disable-warning=ExperimentalWarning --min-semi-space-size=2 --v8-pool-size=1";
 
 /** The page of `jacamar report` runs in a browser: its script and style sheet are bundled first, and become texts in the program. */
 async function pageAssets(): Promise<{ script: string; style: string }> {

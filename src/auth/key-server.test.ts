@@ -16,7 +16,8 @@ describe("keyServer()", () => {
   ];
   for (const [address, issuer] of table) {
     test(`takes ${address}`, () => {
-      assert.deepEqual(keyServer(address), { issuer, keysUrl: `${issuer}/oauth/discovery/keys` });
+      const keysUrl = `${issuer}/oauth/discovery/keys`;
+      assert.deepEqual(keyServer(address), { issuer, keysUrl, jobUrl: `${issuer}/api/v4/job` });
     });
   }
 

@@ -1,4 +1,5 @@
 import { closeSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { constants } from "node:os";
 import { JacamarError } from "../error/error.ts";
 
 /** Whose a process becomes. The name service has been asked, and the decision is made. */
@@ -81,13 +82,21 @@ function proveNoWayBack(target: { readonly uid: number; readonly gid: number }):
 }
 
 /**
- * Throws `downscope_failed` when the user could look into this process, which still holds the runner's environment: the kernel
- * gives the files of /proc/self to root while the process is not "dumpable" (proc(5)), which changing its ids makes it,
- * unless fs.suid_dumpable is 1.
+ * Throws `downscope_failed` when the user could look into this process, which still holds the runner's environment:
+ *
+ * - the kernel gives the files of /proc/self to root while the process is not "dumpable" (proc(5)), which changing its ids
+ *   makes it, unless fs.suid_dumpable is 1;
+ * - Node opens its debugger to everybody on this machine when it gets SIGUSR1, and a user may signal a process of theirs.
+ *   The launcher turns that off (`--disable-sigusr1`).
  */
 function proveClosedToUser(target: { readonly uid: number }): void {
   if (statSync("/proc/self/mem").uid === target.uid) {
     throw failed("the user could read the memory of this process (is fs.suid_dumpable 1?)");
+  }
+  const caught = threadStatuses().map((status) => BigInt(`0x${status.get("SigCgt") ?? "f".repeat(16)}`));
+  const debug = 1n << BigInt(constants.signals.SIGUSR1 - 1);
+  if (caught.some((signals) => (signals & debug) !== 0n)) {
+    throw failed("the user could open Node's debugger in this process (was it started without --disable-sigusr1?)");
   }
 }
 

@@ -60,7 +60,9 @@ code=$?
 [ -z "$(jobs -p)" ] || kill $(jobs -p) 2>/dev/null
 exit $code
 `;
-    const doctor = [process.execPath, "--disable-warning=ExperimentalWarning", checkout("src/main.ts"), "doctor"];
+    // As the launcher starts it: the door wants the debugger closed.
+    const node = [process.execPath, "--disable-sigusr1", "--disable-warning=ExperimentalWarning"];
+    const doctor = [...node, checkout("src/main.ts"), "doctor"];
     const who = options.asRoot === true ? [] : ["--user", name];
     const world = ["unshare", "--mount", "--propagation", "private", "bash", "-c", frame, "-"];
     const argv = [...world, name, String(uid), home, work, ...doctor, ...who, "--configuration", file];

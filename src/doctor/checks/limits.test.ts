@@ -29,7 +29,7 @@ describe("the check limits", { skip: needsRoot }, () => {
 
   test("finds that the allowed processes are nearly used up", async () => {
     const many =
-      'ulimit -n 4096; for i in $(seq 30); do "${as_user[@]}" sleep 20 > /dev/null 2>&1 & done; sleep 0.3; ulimit -u 40';
+      'ulimit -n 4096; for i in $(seq 32); do "${as_user[@]}" sleep 20 > /dev/null 2>&1 & done; sleep 0.3; ulimit -u 40';
     assert.deepEqual(await found(many), ["wrong limits-processes-used"]);
   });
 });

@@ -348,7 +348,7 @@ describe("jacamar-auth does not believe", { skip }, () => {
 
   /** What the other user has, and what lies in the directories that a mistake would hit first. */
   function snapshot(): string {
-    return execFileSync("find", [other.home, "/etc", "-xdev", "-printf", "%p %u %m %T@ %s\n"], {
+    return execFileSync("find", [other.home, "/etc", "-xdev", "-ignore_readdir_race", "-printf", "%p %u %m %T@ %s\n"], {
       encoding: "utf8",
       maxBuffer: 1 << 26,
     })

@@ -21,6 +21,8 @@ if ls "/proc/$1/cwd/" > /dev/null 2>&1; then echo "enter cwd"; fi
 if timeout 2 strace -p "$1" -o /dev/null 2>&1 | grep -q attached; then echo "attach strace"; fi
 if timeout 5 gdb -batch -nx -p "$1" -ex 'info proc' 2>&1 | grep -q '^process'; then echo "attach gdb"; fi
 rm -f /tmp/jacamar-attack.$$
+kill -USR1 "$1" 2> /dev/null && sleep 0.3
+if curl --silent --max-time 2 http://127.0.0.1:9229/json | grep -q webSocketDebuggerUrl; then echo "open debugger"; fi
 `;
 
 describe("while a script runs, a process of the user's", { skip }, () => {
@@ -37,6 +39,12 @@ describe("while a script runs, a process of the user's", { skip }, () => {
     own.killGroup("SIGKILL");
     for (const one of ["read environ", "read mem", "list fd", "attach strace", "attach gdb"])
       assert.ok(gained.includes(one), gained.join(", "));
+    const node = startAsUser(user, [join(place.stage.directory, "node"), "--eval", "setTimeout(() => {}, 60_000)"]);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const gainedOfNode = await attackOn(node.pid);
+    node.killGroup("SIGKILL");
+    await node.done;
+    assert.ok(gainedOfNode.includes("open debugger"), gainedOfNode.join(", "));
   });
 
   for (const door of ["setuid as root", "setuid with capabilities"] as const) {
@@ -67,6 +75,7 @@ describe("while a script runs, a process of the user's", { skip }, () => {
       const [driver = 0] = drivers;
       const gained = await attackOn(driver);
       assert.ok(gained.includes("read environ"), "SECURITY.md says that it can be read");
+      assert.equal(gained.includes("open debugger"), false, "which would be open to every user");
       const memory = await asUser(user, ["gcore", "-o", `${user.home}/.jacamar-core`, String(driver)], {
         timeoutSeconds: 60,
       });
