@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import * as v from "valibot";
 import type { AccountAnswer, SystemAccount } from "../account/lookup.ts";
+import type { AccountKind } from "./account-kind.ts";
 import { configSchema } from "../config/schema.ts";
 import { JacamarError } from "../error/error.ts";
 import { type JobId, parseJob } from "../gitlab/job.ts";
@@ -66,6 +67,11 @@ function mapped(username: string, more: Partial<Extract<RunAsAnswer, { mapped: t
   };
 }
 
+/** What GitLab says of whoever is asked for. */
+function says(kind: AccountKind["kind"]): () => Promise<AccountKind> {
+  return async () => ({ kind, detail: `GitLab says ${kind}` });
+}
+
 function input(more: Partial<AuthorizeInput> & { login?: string } = {}): AuthorizeInput {
   return {
     claims: { ...claims, ...(more.login === undefined ? {} : { userLogin: more.login }) },
@@ -74,6 +80,7 @@ function input(more: Partial<AuthorizeInput> & { login?: string } = {}): Authori
     wish: () => undefined,
     accounts: { account: look, groups: async () => groups },
     runAs: undefined,
+    accountKind: undefined,
     uidMin: 1000,
     euid: 0,
     ...more,
@@ -251,14 +258,17 @@ describe("decide()", () => {
     const hidden = { ...claims, userEmail: "alice@noreply.gitlab.example.org" };
     await refusedWith("bot_refused", { login: made });
     await refusedWith("bot_refused", { claims: hidden });
-    await refusedWith("bot_refused", { accountKind: async () => "bot" });
-    await refusedWith("bot_unknown", { accountKind: async () => "unknown" });
-    await allowedAs("alice", { accountKind: async () => "person" });
+    await refusedWith("bot_refused", { accountKind: says("bot") });
+    await refusedWith("bot_unknown", { accountKind: says("unknown") });
+    await allowedAs("alice", { accountKind: says("person") });
+    const unasked = async () => assert.fail("it does not matter");
+    const all: AuthConfig = { ...auth, allow_bot_accounts: true, runas };
+    await allowedAs("bob", { auth: all, runAs: async () => mapped("bob"), accountKind: unasked });
 
     const allow: AuthConfig = { ...auth, allow_bot_accounts: true };
     await refusedWith("account_unknown", { login: made, auth: allow });
     await refusedWith("bot_needs_runas", { claims: hidden, auth: allow });
-    await refusedWith("bot_needs_runas", { accountKind: async () => "bot", auth: allow });
+    await refusedWith("bot_needs_runas", { accountKind: says("bot"), auth: allow });
     await allowedAs("alice", { claims: hidden, auth: { ...allow, user_allowlist: ["alice"] } });
     await allowedAs("bob", { claims: hidden, auth: { ...allow, runas }, runAs: async () => mapped("bob") });
     await refusedWith("bot_refused", { claims: hidden, auth: { ...auth, runas }, runAs: async () => mapped("bob") });
@@ -400,7 +410,7 @@ describe("decide() with 100,000 generated inputs", () => {
         wish: (name) => (wished === undefined ? undefined : { name, text: wished }),
         accounts,
         runAs: async () => mapped(g.runAsName ?? ""),
-        ...(kind === undefined ? {} : { accountKind: async () => kind }),
+        accountKind: kind && says(kind),
         uidMin: g.uidMin,
         euid: g.euid,
       });
@@ -421,7 +431,7 @@ describe("decide() with 100,000 generated inputs", () => {
       const bot =
         /bot|service_account|ghost/.test(g.login) || g.email?.includes("@noreply.") === true || g.kind === "bot";
       assert.ok(!bot || g.bots);
-      assert.notEqual(g.kind === "unknown" && !bot, true);
+      assert.notEqual(g.kind === "unknown" && !bot && (!g.bots || g.runAsName === undefined), true);
       assert.ok(g.userBlock?.includes(expected) !== true);
       assert.ok(g.userAllow === undefined || g.userAllow.includes(expected));
       if (g.userAllow === undefined) {

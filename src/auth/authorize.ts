@@ -2,7 +2,8 @@ import type { AccountAnswer, Group, SystemAccount } from "../account/lookup.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { Wish } from "../gitlab/variables.ts";
-import { type AccountKind, type BotSign, botSign } from "./bot-account.ts";
+import type { AccountKind } from "./account-kind.ts";
+import { type BotSign, botSign } from "./bot-account.ts";
 import { type AuthConfig, applyLists, applyShellList, type Listed, type ListVerdict } from "./lists.ts";
 import { type AccountName, isAccountName, isLogin } from "./name.ts";
 import { quoted, type Reason, type RefusalCode, type Rule } from "./reasons.ts";
@@ -31,8 +32,8 @@ export interface AuthorizeInput {
   readonly accounts: AccountLookUps;
   /** The site's script; it must be there when `validation_script` is set. */
   readonly runAs: RunAs | undefined;
-  /** Asks GitLab what kind of account it is. Without it only name and token tell. An answer `unknown` refuses the job. */
-  readonly accountKind?: () => Promise<AccountKind>;
+  /** Asks GitLab what kind of account it is; undefined: only name and token tell. An answer `unknown` refuses the job. */
+  readonly accountKind: (() => Promise<AccountKind>) | undefined;
   readonly uidMin: number;
   /** The account that the driver runs as. */
   readonly euid: number;
@@ -165,14 +166,14 @@ async function checkBot(
   pass: (rule: Rule, detail: string) => void,
 ): Promise<BotSign | undefined> {
   let sign = botSign({ login: claims.userLogin, email: claims.userEmail, texts: claims.texts });
+  // Where RunAs decides on all bots, it does not matter who is one.
+  const matters = !auth.allow_bot_accounts || auth.runas === undefined;
   let asked = "GitLab was not asked";
-  if (!sign && accountKind) {
-    const kind = await accountKind();
-    if (kind === "unknown") {
-      throw new Refusal("bot", "bot_unknown", "GitLab did not say whether the account is a bot or a person's");
-    }
-    if (kind === "bot") sign = { named: false, detail: "GitLab says that it is a bot or service account" };
-    asked = "GitLab says so";
+  if (!sign && accountKind && matters) {
+    const { kind, detail } = await accountKind();
+    if (kind === "unknown") throw new Refusal("bot", "bot_unknown", detail);
+    if (kind === "bot") sign = { named: false, detail };
+    asked = detail;
   }
   if (!sign) {
     pass("bot", `nothing says that ${quoted(claims.userLogin)} is a bot; ${asked}`);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { botSign, kindFromJobAnswer } from "./bot-account.ts";
+import { botSign } from "./bot-account.ts";
 
 const noTexts: ReadonlyMap<string, string> = new Map();
 const sign = (login: string, email?: string, texts = noTexts) => botSign({ login, email, texts });
@@ -68,28 +68,5 @@ describe("botSign()", () => {
     assert.equal(sign("alice", undefined, new Map([["user_type", "service_account"]]))?.named, false);
     assert.equal(sign("alice", undefined, new Map([["user_bot", "true"]]))?.named, false);
     assert.equal(sign("alice", undefined, new Map([["user_type", "human"]])), undefined);
-  });
-});
-
-describe("kindFromJobAnswer()", () => {
-  const claims = { jobId: "302", userId: "7", userLogin: "alice" };
-  const answer = (user: object, id: unknown = 302) => ({ id, user: { id: 7, username: "alice", bot: false, ...user } });
-
-  test("believes GitLab's word on this job and this user", () => {
-    assert.equal(kindFromJobAnswer(answer({}), claims), "person");
-    assert.equal(kindFromJobAnswer(answer({ bot: true }), claims), "bot");
-  });
-
-  test("knows nothing from any other answer", () => {
-    const others = [
-      answer({ id: 8 }),
-      answer({ username: "bob" }),
-      answer({}, 303),
-      answer({}, "302"),
-      answer({ bot: "no" }),
-    ];
-    for (const other of [...others, {}, null, "x", { id: 302 }, answer({ bot: undefined })]) {
-      assert.equal(kindFromJobAnswer(other, claims), "unknown", JSON.stringify(other));
-    }
   });
 });

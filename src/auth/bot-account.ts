@@ -1,4 +1,3 @@
-import * as v from "valibot";
 import { quoted } from "./reasons.ts";
 
 /** What is known of the GitLab account that started a pipeline. */
@@ -8,9 +7,6 @@ export interface Person {
   /** Further claims of the token, by name. */
   readonly texts: ReadonlyMap<string, string>;
 }
-
-/** GitLab's own word on an account. `unknown`: it was asked and gave no answer that can be used. */
-export type AccountKind = "person" | "bot" | "unknown";
 
 /**
  * A bot, and why. `named`: GitLab itself made the name, so that no member of a project could choose another person's.
@@ -51,7 +47,7 @@ const chosenName = /[-_.]bot[0-9]*$/i;
  * ever send them.
  *
  * A service account with a chosen name and an address that its maker confirmed shows none of these signs (GitLab 17.9 and
- * newer). Only GitLab knows: {@link kindFromJobAnswer}.
+ * newer). Only GitLab knows: see account-kind.ts.
  */
 export function botSign({ login, email, texts }: Person): BotSign | undefined {
   if (madeNames.some((pattern) => pattern.test(login))) {
@@ -74,26 +70,4 @@ function isBotAddress(email: string): boolean {
   const user = email.slice(0, Math.max(at, 0));
   const host = email.slice(at + 1);
   return /^noreply\./i.test(host) || madeNames.some((pattern) => pattern.test(user));
-}
-
-const jobAnswer = v.object({
-  id: v.pipe(v.number(), v.safeInteger()),
-  user: v.object({ id: v.pipe(v.number(), v.safeInteger()), username: v.string(), bot: v.boolean() }),
-});
-
-/**
- * GitLab's own word, from its answer to `GET <gitlab_server>/api/v4/job` with the header `JOB-TOKEN`: `user.bot`, which is
- * true for all bots and service accounts (`lib/api/entities/ci/job_basic.rb`, `lib/api/entities/user.rb`, `BOT_USER_TYPES`).
- * Anything but an answer on this job and this user is `unknown`.
- */
-export function kindFromJobAnswer(
-  answer: unknown,
-  claims: { jobId: string; userId: string; userLogin: string },
-): AccountKind {
-  const parsed = v.safeParse(jobAnswer, answer);
-  if (!parsed.success) return "unknown";
-  const { id, user } = parsed.output;
-  const same = String(id) === claims.jobId && String(user.id) === claims.userId && user.username === claims.userLogin;
-  if (!same) return "unknown";
-  return user.bot ? "bot" : "person";
 }

@@ -1,22 +1,9 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  type Stats,
-  writeFileSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import type { Account } from "../account/account.ts";
 import { systemErrorCode } from "../error/error.ts";
 import { type SigningKey, signingKeys } from "./key-set.ts";
+import { whyForeign, whyNotPrivate } from "./private-cache.ts";
 
 /** What is kept of a server between two jobs. Times are milliseconds since 1970. */
 export interface CachedKeys {
@@ -36,7 +23,6 @@ export interface Attempt {
 }
 
 const largestFileBytes = 512 * 1024;
-const mostLinks = 40;
 
 const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const fileSchema = v.object({
@@ -62,9 +48,8 @@ export function keyCacheDirectory(account: Account): string {
 
 /**
  * The keys of one server on disk. Whoever can write this file can be anybody, so it is believed only as far as nobody but
- * root and this process's own account can have written it, or exchanged it: the file is 0600, its directory 0700, and
- * nobody else owns, or can write to, any directory on the way (as sshd's StrictModes has it). A link is followed only in a
- * directory that was found safe before. What is not so, or is damaged, counts as not there.
+ * root and this process's own account can have written it, or exchanged it: the file is 0600, in a directory that passes
+ * {@link whyNotPrivate}. What is not so, or is damaged, counts as not there.
  */
 export class KeyCache {
   readonly #directory: string;
@@ -80,7 +65,7 @@ export class KeyCache {
 
   /** What is cached, or why nothing is; no reason when there is simply nothing yet. Never throws. */
   read(): CachedKeys | { readonly why: string | undefined } {
-    const unsafe = this.#whyUnsafe();
+    const unsafe = whyNotPrivate(this.#directory);
     if (unsafe !== undefined) return { why: unsafe };
     let descriptor: number;
     try {
@@ -105,7 +90,7 @@ export class KeyCache {
 
   /** Replaces what is cached, at once. @returns why it could not be done. Never throws. */
   write(cached: CachedKeys): string | undefined {
-    const unsafe = this.#whyUnsafe();
+    const unsafe = whyNotPrivate(this.#directory);
     if (unsafe !== undefined) return unsafe;
     // Unique among the processes that can write here, also those of other machines that share a home.
     const temporary = `${this.#path}.${process.pid}-${process.hrtime.bigint()}`;
@@ -133,67 +118,4 @@ export class KeyCache {
     // The keys pass the same check as when they came.
     return { fetchedAt, attempt, keys: signingKeys({ keys }) ?? [] };
   }
-
-  #whyUnsafe(): string | undefined {
-    try {
-      return whyUnsafe(this.#directory);
-    } catch (error) {
-      return `"${this.#directory}" cannot be used: ${systemErrorCode(error) ?? "unknown error"}`;
-    }
-  }
-}
-
-/** Makes what is missing of a directory, and tells what is wrong with it or with the way to it. */
-function whyUnsafe(directory: string): string | undefined {
-  let pending = directory.split("/").filter((name) => name !== "");
-  let here = "/";
-  let links = 0;
-  const root = whyForeign("/", lstatSync("/"), 0o022);
-  if (root !== undefined) return root;
-  while (pending.length > 0) {
-    const [name = "", ...rest] = pending;
-    pending = rest;
-    if (name === "." || name === "..") {
-      // No link is left in `here`, so its parent is the one by name.
-      if (name === "..") here = dirname(here);
-      continue;
-    }
-    const path = here === "/" ? `/${name}` : `${here}/${name}`;
-    const status = lookOrMake(path);
-    const isLast = pending.length === 0;
-    if (status.isSymbolicLink()) {
-      links += 1;
-      if (isLast || links > mostLinks) return `"${path}" is a symbolic link`;
-      const foreign = whyForeign(path, status, 0);
-      if (foreign !== undefined) return foreign;
-      const target = readlinkSync(path);
-      pending = [...target.split("/").filter((part) => part !== ""), ...pending];
-      if (target.startsWith("/")) here = "/";
-      continue;
-    }
-    if (!status.isDirectory()) return `"${path}" is not a directory`;
-    const foreign = whyForeign(path, status, isLast ? 0o077 : 0o022);
-    if (foreign !== undefined) return foreign;
-    here = path;
-  }
-  return undefined;
-}
-
-function lookOrMake(path: string): Stats {
-  const status = lstatSync(path, { throwIfNoEntry: false });
-  if (status !== undefined) return status;
-  try {
-    mkdirSync(path, 0o700);
-  } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST") throw error;
-  }
-  return lstatSync(path);
-}
-
-function whyForeign(path: string, status: Stats, forbidden: number): string | undefined {
-  if (status.uid !== 0 && status.uid !== process.geteuid?.()) {
-    return `"${path}" belongs to the account number ${status.uid}`;
-  }
-  if ((status.mode & forbidden) === 0) return undefined;
-  return `"${path}" is open to others (mode 0${(status.mode & 0o7777).toString(8)})`;
 }

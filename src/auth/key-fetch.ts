@@ -1,17 +1,10 @@
-import http, { type IncomingMessage } from "node:http";
-import https from "node:https";
-import { certificates, Failure, Line } from "./line.ts";
 import type { KeyServer } from "./key-server.ts";
 import { type SigningKey, signingKeys } from "./key-set.ts";
+import { Failure } from "./line.ts";
+import { askServer, type ServerRequest } from "./server-request.ts";
 
-export interface KeyRequest {
+export interface KeyRequest extends Pick<ServerRequest, "tlsCaFile" | "environment" | "limitMilliseconds"> {
   readonly server: KeyServer;
-  /** Certificates that are trusted in place of the system's (`tls-ca-file`). */
-  readonly tlsCaFile: string | undefined;
-  /** The driver's own environment, for the proxy. */
-  readonly environment: Readonly<NodeJS.ProcessEnv>;
-  /** Longest time for all of it, with redirects. */
-  readonly limitMilliseconds: number;
 }
 
 /** The keys, never none; or a sentence's end for the administrator, without secrets. */
@@ -19,19 +12,10 @@ export type FetchedKeys =
   | { readonly kind: "fetched"; readonly keys: readonly SigningKey[] }
   | { readonly kind: "failed"; readonly why: string };
 
-const largestAnswerBytes = 256 * 1024;
-const mostRedirects = 2;
-const redirects = new Set([301, 302, 303, 307, 308]);
-
-/**
- * Asks a server for its public keys. It is authenticated by TLS whatever the environment says (`NODE_TLS_REJECT_UNAUTHORIZED`
- * too); a redirect is followed only within the server and its TLS, twice at most. Never rejects for what the server, the line or
- * the proxy do.
- */
-export async function fetchKeys(request: KeyRequest): Promise<FetchedKeys> {
+/** Asks a server for its public keys. Never rejects for what the server, the line or the proxy do. */
+export async function fetchKeys({ server, ...request }: KeyRequest): Promise<FetchedKeys> {
   try {
-    const body = await get(request);
-    const keys = signingKeys(parse(body));
+    const keys = signingKeys(await askServer({ url: server.keysUrl, ...request }));
     if (keys === undefined) return failed("it answered with JSON that is no list of keys");
     return keys.length > 0 ? { kind: "fetched", keys } : failed("it publishes no public key that can verify tokens");
   } catch (error) {
@@ -42,78 +26,4 @@ export async function fetchKeys(request: KeyRequest): Promise<FetchedKeys> {
 
 function failed(why: string): FetchedKeys {
   return { kind: "failed", why };
-}
-
-async function get(request: KeyRequest): Promise<Buffer> {
-  const signal = AbortSignal.timeout(request.limitMilliseconds);
-  const trusted = new URL(request.server.keysUrl).origin;
-  let url = new URL(request.server.keysUrl);
-  for (let followed = 0; ; followed += 1) {
-    const answer = await getOnce(url, request, signal);
-    if (Buffer.isBuffer(answer)) return answer;
-    if (followed >= mostRedirects) throw new Failure("it redirects more than twice");
-    const next = URL.parse(answer.location, url);
-    if (next === null || next.origin !== trusted || next.protocol !== "https:") {
-      throw new Failure(`it redirects elsewhere (${next === null ? "not a URL" : next.origin}), which is not followed`);
-    }
-    url = next;
-  }
-}
-
-/** One request: the body of a 200, or where a redirect leads. */
-async function getOnce(
-  url: URL,
-  request: KeyRequest,
-  signal: AbortSignal,
-): Promise<Buffer | { readonly location: string }> {
-  const { environment, limitMilliseconds } = request;
-  const line = new Line(
-    { certificates: () => certificates(request.tlsCaFile), environment, limitMilliseconds },
-    signal,
-  );
-  try {
-    const socket = await line.open(url);
-    return await new Promise((resolve, reject) => {
-      const fail = (why: string) => reject(new Failure(why));
-      const options = {
-        createConnection: () => socket,
-        signal,
-        headers: { accept: "application/json", "accept-encoding": "identity", "user-agent": "jacamar" },
-      };
-      const sent = url.protocol === "https:" ? https.get(url, options) : http.get(url, options);
-      sent.once("response", receive);
-      sent.on("error", (error) => fail(line.explain(error)));
-
-      function receive(response: IncomingMessage): void {
-        response.on("error", (error) => fail(line.explain(error)));
-        const { location, "content-encoding": encoding } = response.headers;
-        const status = response.statusCode ?? 0;
-        if (redirects.has(status) && location !== undefined) return resolve({ location });
-        if (status !== 200) return fail(`it answered with HTTP status ${status}`);
-        if (encoding !== undefined && encoding !== "identity")
-          return fail("it sent an encoding that was not asked for");
-        const chunks: Buffer[] = [];
-        let size = 0;
-        response.on("data", (chunk: Buffer) => {
-          size += chunk.length;
-          if (size > largestAnswerBytes) fail(`its answer is longer than ${largestAnswerBytes} bytes`);
-          else chunks.push(chunk);
-        });
-        response.once("end", () => resolve(Buffer.concat(chunks)));
-      }
-    });
-  } catch (error) {
-    if (error instanceof Failure) throw new Failure(error.message + line.via);
-    throw error;
-  } finally {
-    line.close();
-  }
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-  } catch {
-    throw new Failure(`it answered with something that is not JSON (${body.length} bytes)`);
-  }
 }

@@ -6,6 +6,8 @@ export interface KeyServer {
   readonly issuer: string;
   /** `<gitlab_server>/oauth/discovery/keys` */
   readonly keysUrl: string;
+  /** `<gitlab_server>/api/v4/job`: what GitLab says of the job whose token asks. */
+  readonly jobUrl: string;
 }
 
 /**
@@ -29,7 +31,7 @@ export function keyServer(gitlabServer: string): KeyServer {
     throw refuse(`is ${url.protocol}//…, and without TLS anybody on the line could sign tokens`);
   }
   const issuer = gitlabServer.replace(/\/+$/, "");
-  return { issuer, keysUrl: `${issuer}/oauth/discovery/keys` };
+  return { issuer, keysUrl: `${issuer}/oauth/discovery/keys`, jobUrl: `${issuer}/api/v4/job` };
 }
 
 /** Whether a host of a URL is this machine, whatever the name service says. */

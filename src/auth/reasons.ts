@@ -11,7 +11,10 @@ export const refusals = {
   login_invalid: { blame: "job", means: "The login in the ID token is none that GitLab gives." },
   bot_refused: { blame: "job", means: "A bot or service account of GitLab, and allow_bot_accounts is off." },
   bot_needs_runas: { blame: "job", means: "A bot whose name somebody chose; it needs RunAs or user_allowlist." },
-  bot_unknown: { blame: "site", means: "GitLab did not say whether the account is a bot." },
+  bot_unknown: {
+    blame: "site",
+    means: "GitLab did not say whether the account is a person's, or a bot or service account.",
+  },
   runas_incomplete: { blame: "site", means: "[auth.runas] has no validation_script, so nothing can be mapped." },
   runas_target_invalid: { blame: "job", means: "The CI variable names an account that cannot exist." },
   runas_refused: { blame: "job", means: "The site's RunAs script refused the job." },

@@ -8,6 +8,7 @@ import { ExitCodeFile } from "../gitlab/exit-code-file.ts";
 import { readJobResponse } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
+import { orphaned } from "../process/signals.ts";
 import { supervise } from "../process/supervise.ts";
 import { type StageCall, runStage, stageName } from "./call.ts";
 import { openContext } from "./context.ts";
@@ -98,8 +99,9 @@ async function supervised(
     );
   }
   if (door === "capabilities") dropCapabilities();
-  stop.addEventListener("abort", () => child.askToStop(), { once: true });
-  if (stop.aborted) child.askToStop();
+  const end = () => (stop.reason === orphaned ? child.leaveAlone() : child.askToStop());
+  stop.addEventListener("abort", end, { once: true });
+  if (stop.aborted) end();
   const ending = await child.ended;
   filter.end();
   if (state.config.record !== undefined) {

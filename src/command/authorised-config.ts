@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { currentAccount } from "../account/account.ts";
 import { readUidMin } from "../account/login-definitions.ts";
 import { groupsOf, lookUpAccount } from "../account/lookup.ts";
+import { type AccountKind, accountKind } from "../auth/account-kind.ts";
 import { authorize, type Decision } from "../auth/authorize.ts";
 import { keyCacheDirectory } from "../auth/key-cache.ts";
 import { keySource } from "../auth/keys.ts";
@@ -18,24 +19,25 @@ import type { Job } from "../gitlab/job.ts";
 import { UserVariables } from "../gitlab/variables.ts";
 import { JobLog } from "../log/job-log.ts";
 import { Measurements } from "../measure/measurements.ts";
-import { type EntryFacts, newEntryId } from "../system-log/entry.ts";
 import { chooseSink, defaultLogging } from "../system-log/sink.ts";
-import { writeEntry } from "../system-log/system-log.ts";
 import { makeDirectoryFor } from "../workspace/directories.ts";
+import type { Workspace } from "../workspace/layout.ts";
 import type { Call } from "./call.ts";
 import { answerRunner, workspaceOf } from "./config.ts";
 import { type Configured, recordConfig } from "./record-config.ts";
 import { readRunnerFiles, requireJob } from "./runner-files.ts";
 import type { Identity } from "./state.ts";
+import { Telling } from "./telling.ts";
 
 type ConfigCall = Extract<Call, { command: "config" }>;
-type AuthConfig = NonNullable<Config["auth"]>;
+/** `[auth]` with a door. */
+type AuthConfig = NonNullable<Config["auth"]> & { readonly downscope: Identity["downscope"] };
 
 /**
  * The config stage of `jacamar-auth`: decides whose the job is, writes the decision to the system log, and answers the
  * runner. It opens nothing of the user's. A refused job is told in one line without detail, unless `unobfuscated`.
  *
- * Throws `id_token_missing`, `job_refused`, and what concerns the site.
+ * Throws `id_token_missing`, `job_refused`, `authorization_failed`, `keys_unavailable`, and what concerns the site.
  */
 export async function runAuthorisedConfig(
   environment: Readonly<NodeJS.ProcessEnv>,
@@ -54,26 +56,58 @@ export async function runAuthorisedConfig(
 
 /** Decides, tells, and answers the runner. */
 async function answer(question: Question, call: ConfigCall, stop: AbortSignal): Promise<Configured> {
-  const { config, auth, job, variables } = question;
+  const { config, job } = question;
   const telling = new Telling(question, call.unobfuscated);
-  checkSizes(auth, variables);
+  try {
+    const { workspace, identity } = await decideOn(question, telling, stop);
+    answerRunner(config, job, workspace, identity);
+    return { account: identity.name, base: workspace.base };
+  } catch (error) {
+    // What was told already is no error of the way to the decision.
+    if (error instanceof Told) throw error.error;
+    if (!(error instanceof JacamarError) || error.code === "log_failed") throw error;
+    throw await telling.fail(error);
+  }
+}
 
+/** A refusal that both logs have. Stays in this file. */
+class Told extends Error {
+  readonly error: JacamarError;
+
+  constructor(error: JacamarError) {
+    super(error.message);
+    this.error = error;
+  }
+}
+
+/** Throws {@link Told} for a job that is refused. */
+async function decideOn(
+  question: Question,
+  telling: Telling,
+  stop: AbortSignal,
+): Promise<{ workspace: Workspace; identity: Identity }> {
+  const { config, auth, job, variables } = question;
+  checkSizes(auth, variables);
   const claims = await verifiedClaims(question, telling);
+  telling.identify(claims);
   const decision = await decide(question, claims, stop);
   if (decision.userMessage !== undefined) new JobLog(2).say(decision.userMessage);
   if (decision.scriptLog !== "") telling.note([`RunAs wrote: ${decision.scriptLog}`]);
-  if (!decision.allowed) throw await telling.refuse(decision, claims);
-
+  telling.note(decision.reasons.map(reasonText));
+  if (!decision.allowed) {
+    const isJobs = refusals[decision.code].blame === "job";
+    throw new Told(await telling.refuse(isJobs ? "job_refused" : "authorization_failed"));
+  }
   const { account, dataDir } = decision;
   const workspace = workspaceOf({ config, job, variables, account, dataDir });
   if (auth.root_dir_creation) makeBase(workspace.base, account);
-  await telling.allow(decision.reasons.map(reasonText), claims, account.name);
-  answerRunner(config, job, workspace, identityOf(auth, account));
-  return { account: account.name, base: workspace.base };
+  await telling.allow(account.name);
+  return { workspace, identity: identityOf(auth, account) };
 }
 
-/** Puts the question to the rules, with the system's own name service and the site's script to ask. */
-function decide({ auth, job, variables }: Question, claims: Claims, stop: AbortSignal): Promise<Decision> {
+/** Puts the question to the rules, with the system's own name service, GitLab, and the site's script to ask. */
+function decide(question: Question, claims: Claims, stop: AbortSignal): Promise<Decision> {
+  const { auth, job, variables } = question;
   const euid = process.geteuid?.() ?? 0;
   return authorize({
     claims,
@@ -82,6 +116,7 @@ function decide({ auth, job, variables }: Question, claims: Claims, stop: AbortS
     wish: (name) => variables.get(name),
     accounts: { account: lookUpAccount, groups: groupsOf },
     runAs: runAsOf(auth, euid, stop),
+    accountKind: auth.ask_account_kind ? () => kindOf(question, claims) : undefined,
     uidMin: readUidMin(),
     euid,
   });
@@ -92,6 +127,16 @@ function runAsOf({ runas }: AuthConfig, euid: number, stop: AbortSignal): RunAs 
   return runas && script !== undefined
     ? runAsScript({ ...runas, validation_script: script }, { euid, stop })
     : undefined;
+}
+
+function kindOf({ config, job, environment }: Question, claims: Claims): Promise<AccountKind> {
+  return accountKind(claims, {
+    server: requireServer(config),
+    jobToken: job.token,
+    cacheDirectory: keyCacheDirectory(currentAccount()),
+    tlsCaFile: config.general["tls-ca-file"],
+    environment,
+  });
 }
 
 function reasonText({ rule, verdict, detail }: Reason): string {
@@ -146,8 +191,7 @@ async function verifiedClaims(
     case "verified":
       telling.note(verdict.notes);
       return verdict.claims;
-    case "missing": {
-      await telling.refuseToken(`id_token_missing: the variable ${variable} is not set`);
+    case "missing":
       throw new JacamarError(
         "id_token_missing",
         "The job has no ID token, so it is not known on whose behalf it runs",
@@ -155,10 +199,9 @@ async function verifiedClaims(
           hint: `Add to the job in .gitlab-ci.yml:\n${idTokenHint(variable, auth.jwt_required_aud ?? server.issuer)}`,
         },
       );
-    }
     case "refused":
-      telling.note(verdict.notes);
-      throw await telling.refuseToken(`${verdict.code}: ${verdict.reason}`);
+      telling.note([...verdict.notes, `${verdict.code}: ${verdict.reason}`]);
+      throw new Told(await telling.refuse("job_refused"));
   }
 }
 
@@ -181,7 +224,7 @@ function makeBase(base: string, account: { readonly uid: number; readonly gid: n
 }
 
 function identityOf(
-  auth: AuthConfig & { readonly downscope: Identity["downscope"] },
+  auth: AuthConfig,
   account: { readonly name: string; readonly uid: number; readonly gid: number },
 ): Identity {
   const own = auth.downscope === "none" ? currentAccount() : account;
@@ -194,77 +237,4 @@ function identityOf(
     environment: auth.downscope_env,
     noNewPrivs: auth.no_new_privs,
   };
-}
-
-/** Tells the decision: every reason to the system log, one plain line and an id to the user. */
-class Telling {
-  readonly #question: Question;
-  readonly #unobfuscated: boolean;
-  readonly #id = newEntryId();
-  #notes: readonly string[] = [];
-
-  constructor(question: Question, unobfuscated: boolean) {
-    this.#question = question;
-    this.#unobfuscated = unobfuscated;
-  }
-
-  /** What was not as it should be on the way to the decision, for the system log. */
-  note(notes: readonly string[]): void {
-    this.#notes = [...this.#notes, ...notes];
-  }
-
-  /** Throws `log_failed`: a job whose decision cannot be logged does not run. */
-  async allow(reasons: readonly string[], claims: Claims, account: string): Promise<void> {
-    await this.#write("allowed", "The job may run", reasons, claims, account);
-  }
-
-  /** Logs that the token did not tell who it is, and returns the error that tells the user. */
-  refuseToken(reason: string): Promise<JacamarError> {
-    return this.#refuse("job_refused", [reason], undefined);
-  }
-
-  /** Logs the refusal and returns the error that tells the user. */
-  refuse(decision: Extract<Decision, { allowed: false }>, claims: Claims): Promise<JacamarError> {
-    const isJobs = refusals[decision.code].blame === "job";
-    return this.#refuse(isJobs ? "job_refused" : "authorization_failed", decision.reasons.map(reasonText), claims);
-  }
-
-  async #refuse(
-    code: "job_refused" | "authorization_failed",
-    reasons: readonly string[],
-    claims: Claims | undefined,
-  ): Promise<JacamarError> {
-    await this.#write("refused", "The job may not run", reasons, claims, undefined);
-    const detail = this.#unobfuscated ? `: ${reasons.at(-1) ?? "no reason"}` : "";
-    return new JacamarError(code, `This job may not run here (id ${this.#id})${detail}`, {
-      hint: "The administrators find the reason in their log under this id.",
-      id: this.#id,
-    });
-  }
-
-  async #write(
-    kind: "allowed" | "refused",
-    message: string,
-    reasons: readonly string[],
-    claims: Claims | undefined,
-    account: string | undefined,
-  ): Promise<void> {
-    const { config, auth, job, variables } = this.#question;
-    const facts: EntryFacts = {
-      id: this.#id,
-      message,
-      time: new Date(),
-      stage: "config",
-      instance: config.general.name,
-      jobId: job.id,
-      projectId: job.projectId,
-      projectPath: claims?.projectPath ?? job.projectPath,
-      pipelineId: job.pipelineId,
-      runnerShortToken: variables.get("CI_RUNNER_SHORT_TOKEN")?.text,
-      gitlabUser: claims?.userLogin,
-      gitlabUserId: claims === undefined ? undefined : Number(claims.userId),
-      account,
-    };
-    await writeEntry(auth.logging, { kind, reasons: [...this.#notes, ...reasons], ...facts });
-  }
 }

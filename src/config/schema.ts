@@ -348,6 +348,13 @@ const auth = table({
     { description: "Bot and service accounts of GitLab may run jobs." },
     v.optional(boolean(), false),
   ),
+  ask_account_kind: key(
+    {
+      description:
+        "GitLab is asked, once for each user, whether it is a person. Off, whoever can make a service account in GitLab with the login of an account here may be able to run jobs as it.",
+    },
+    v.optional(boolean(), true),
+  ),
   jwt_required_aud: key(
     { description: "The audience that the ID token must name.", unset: "any" },
     v.optional(oneLine(), unset),

@@ -1,15 +1,22 @@
 import { spawn } from "node:child_process";
 import type { Ending, Environment } from "./command.ts";
+import { orphaned } from "./signals.ts";
 
 /** A child that does the work of this process as somebody else. */
 export interface Supervised {
   /** Settles when the child has ended and its standard error is at its end, or some time later. */
   readonly ended: Promise<Ending>;
-  /** Asks the child to end what it does. A signal would not reach another user's process; the end of its input does. */
+  /**
+   * Asks the child to end what it does. A signal would not reach another user's process; a word on its input does. Without
+   * the word the end of its input tells it that we are gone, and so is whoever would clean up.
+   */
   askToStop(): void;
+  /** Tells the child that whoever started us is gone. */
+  leaveAlone(): void;
 }
 
 const lingerMilliseconds = 2000;
+const stopWord = "stop\n";
 
 /**
  * Starts a program that shares our standard output, gets `input` on its standard input, and whose standard error goes to
@@ -45,14 +52,14 @@ export function supervise(
     child.once("spawn", () => {
       child.off("error", reject);
       child.stdin.write(input);
-      resolve({ ended, askToStop: () => child.stdin.end() });
+      resolve({ ended, askToStop: () => child.stdin.end(stopWord), leaveAlone: () => child.stdin.end() });
     });
   });
 }
 
 /**
- * Reads the first line of standard input, and then fires when the input ends: whoever handed the work over wants it to end,
- * or is gone. Rejects when there is no whole line of at most `limitBytes`.
+ * Reads the first line of standard input, and then fires when anything more comes, or the input ends: whoever handed the work
+ * over wants it to end, or is gone (`orphaned`). Rejects when there is no whole line of at most `limitBytes`.
  */
 export function readHandedOver(limitBytes: number): Promise<{ line: string; gone: AbortSignal }> {
   const controller = new AbortController();
@@ -61,12 +68,13 @@ export function readHandedOver(limitBytes: number): Promise<{ line: string; gone
   return new Promise((resolve, reject) => {
     let resolved = false;
     process.stdin.on("data", (chunk: Buffer) => {
-      if (resolved) return;
+      if (resolved) return controller.abort("SIGTERM");
       chunks.push(chunk);
       bytes += chunk.length;
       const end = chunk.indexOf("\n");
       if (end !== -1) {
         resolved = true;
+        if (end < chunk.length - 1) controller.abort("SIGTERM");
         const line = Buffer.concat(chunks).subarray(0, bytes - chunk.length + end);
         resolve({ line: line.toString("utf8"), gone: controller.signal });
       } else if (bytes > limitBytes) {
@@ -74,7 +82,7 @@ export function readHandedOver(limitBytes: number): Promise<{ line: string; gone
       }
     });
     const over = () => {
-      if (resolved) controller.abort("SIGTERM");
+      if (resolved) controller.abort(orphaned);
       else reject(new Error("nothing was handed over"));
     };
     process.stdin.once("end", over);

@@ -115,7 +115,7 @@ for (const [yaml, message] of [
   });
 }
 
-test("startTokenServer() publishes the key that verifies what it signs, and nothing else", async () => {
+test("startTokenServer() publishes the key that verifies what it signs, tells whose a job is, and nothing else", async () => {
   const server = await startTokenServer(0);
   try {
     assert.match(server.address, /^http:\/\/127\.0\.0\.1:\d+$/);
@@ -135,6 +135,11 @@ test("startTokenServer() publishes the key that verifies what it signs, and noth
     const verify = createVerify("RSA-SHA256").update(`${header}.${payload}`);
     assert.ok(verify.verify(publicKey, signature, "base64url"));
     assert.equal((await fetch(server.address)).status, 404);
+    server.introduce("token-of-job", { jobId: 7, user: { id: 3, login: "alice" } });
+    const job = await fetch(`${server.address}/api/v4/job`, { headers: { "job-token": "token-of-job" } });
+    assert.deepEqual(await job.json(), { id: 7, status: "running", user: { id: 3, username: "alice", bot: false } });
+    const stranger = await fetch(`${server.address}/api/v4/job`, { headers: { "job-token": "another" } });
+    assert.equal(stranger.status, 404);
   } finally {
     await server.close();
   }

@@ -7,7 +7,7 @@ import { expandValue, type Variable, variable } from "./variables.ts";
 const earlySeconds = 5;
 
 /** The masked variables with the ID tokens that the job asks for. They are valid until the job's time is over. */
-export function idTokens(facts: JobFacts, server: TokenServer, now: Date): Variable[] {
+export function idTokens(facts: JobFacts, server: Pick<TokenServer, "address" | "sign">, now: Date): Variable[] {
   const variables = serverVariables(facts);
   const expand = (text: string) => expandValue(text, variables, "");
   return facts.job.idTokens.map(({ name, audience }) => {

@@ -167,6 +167,7 @@ class PipelineRun {
       concurrentId,
       idTokens: [],
     };
+    tokenServer?.introduce(token, { jobId: id, user: facts.user });
     const tokens = tokenServer === undefined ? [] : idTokens(bare, tokenServer, new Date());
     const width = Math.max(...this.#world.jobs.map((one) => one.name.length));
     const log = new JobLog(stdout, {

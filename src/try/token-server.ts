@@ -3,13 +3,21 @@ import { createServer } from "node:http";
 import { promisify } from "node:util";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 
-/** Plays the part of GitLab that signs ID tokens and publishes the key by which anybody can check them. */
+/** Plays the parts of GitLab that a driver asks: it signs ID tokens, publishes the key by which anybody can check them, and says whose a job is. */
 export interface TokenServer {
   /** Its address, such as `http://127.0.0.1:8765`: the `iss` of its tokens, and `gitlab_server` of the driver. */
   readonly address: string;
   /** The token with these claims, signed with RS256. */
   sign(claims: Readonly<Record<string, unknown>>): string;
+  /** From now on it tells who asks with the token of the job that the job is that person's. */
+  introduce(jobToken: string, job: JobOfPerson): void;
   close(): Promise<void>;
+}
+
+/** A job, and the person who started it. */
+export interface JobOfPerson {
+  readonly jobId: number;
+  readonly user: { readonly id: number; readonly login: string };
 }
 
 /**
@@ -21,10 +29,13 @@ export async function startTokenServer(port: number): Promise<TokenServer> {
   // A name of its own for each key: a driver that has kept another run's key must see that this is not it.
   const kid = randomUUID();
   const keys = JSON.stringify({ keys: [{ ...publicKey.export({ format: "jwk" }), kid, use: "sig", alg: "RS256" }] });
+  const jobs = new Map<string, JobOfPerson>();
   const server = createServer((request, response) => {
-    const known = request.url === "/oauth/discovery/keys";
-    response.writeHead(known ? 200 : 404, { "content-type": "application/json" });
-    response.end(known ? keys : "{}");
+    const job = jobs.get(String(request.headers["job-token"]));
+    const answer =
+      request.url === "/oauth/discovery/keys" ? keys : request.url === "/api/v4/job" && job ? aboutJob(job) : undefined;
+    response.writeHead(answer === undefined ? 404 : 200, { "content-type": "application/json" });
+    response.end(answer ?? "{}");
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(unavailable(port, error)));
@@ -38,12 +49,18 @@ export async function startTokenServer(port: number): Promise<TokenServer> {
       const text = `${encode({ alg: "RS256", kid, typ: "JWT" })}.${encode(claims)}`;
       return `${text}.${createSign("RSA-SHA256").update(text).sign(privateKey, "base64url")}`;
     },
+    introduce: (jobToken, job) => void jobs.set(jobToken, job),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
+}
+
+/** What `GET /api/v4/job` answers (docs.gitlab.com/api/jobs, "Retrieve a job by job token"), as far as drivers look. */
+function aboutJob({ jobId, user }: JobOfPerson): string {
+  return JSON.stringify({ id: jobId, status: "running", user: { id: user.id, username: user.login, bot: false } });
 }
 
 function unavailable(port: number, error: Error): JacamarError {

@@ -96,12 +96,13 @@ describe("jacamar try through jacamar-auth", { skip: isRoot ? false : "becoming 
     rmSync(dataDir, { recursive: true, force: true });
   });
   afterEach(() => {
-    for (const file of caches.splice(0)) rmSync(file, { force: true });
+    for (const path of caches.splice(0)) rmSync(path, { recursive: true, force: true });
   });
 
   async function run(yaml: string, options: readonly string[]): Promise<Ended> {
     const port = await freePort();
-    caches.push(`/var/cache/jacamar/keys-${encodeURIComponent(`http://127.0.0.1:${port}`)}.json`);
+    const server = encodeURIComponent(`http://127.0.0.1:${port}`);
+    caches.push(`/var/cache/jacamar/keys-${server}.json`, `/var/cache/jacamar/people-${server}`);
     writeFileSync(join(project, ".gitlab-ci.yml"), yaml);
     writeFileSync(
       join(project, "jacamar.toml"),

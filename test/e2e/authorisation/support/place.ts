@@ -47,10 +47,12 @@ export interface Place {
 }
 
 /** Makes it. `name` tells the sites of tests apart that run at the same time: at most 12 small letters. */
-export async function makePlace(name: string): Promise<Place> {
+export async function makePlace(name: string, protocol: "http" | "https" = "http"): Promise<Place> {
   const user = testUser();
   const stage = stageBundle();
-  const gitlab = await startGitlab();
+  const gitlab = await startGitlab(protocol);
+  const authority = join(stage.directory, "authority.pem");
+  if (gitlab.authority !== undefined) writeFileSync(authority, gitlab.authority, { mode: 0o644 });
   const service = makeAccount(`jacamar-e2e-${name}`, ["--system", "--home-dir", `/var/lib/jacamar-e2e-${name}`]);
   const dataDir = join(user.home, `.jacamar-e2e-${name}`);
   rmSync(dataDir, { recursive: true, force: true });
@@ -84,6 +86,7 @@ executor = "shell"
 data_dir = "${options.dataDir ?? dataDir}"
 ${mechanism === "podman" ? 'run_mechanism = "podman"' : ""}
 gitlab_server = "${gitlab.url}"
+${gitlab.authority === undefined ? "" : `tls-ca-file = "${authority}"`}
 jwt_env_variable = "SITE_ID_TOKEN"
 kill_timeout = "5s"
 ${options.general ?? ""}
