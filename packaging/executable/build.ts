@@ -44,7 +44,13 @@ export async function buildExecutable({ bundles, node, output }: Parts): Promise
         execArgvExtension: "none",
         // An OpenSSL configuration, too, can load code: OPENSSL_CONF counts only where this is not said. A warning of Node's is
         // nothing that a reader of a job log could act on. The others are those of scripts/build.ts.
-        execArgv: ["--no-warnings", "--openssl-config=/dev/null", "--min-semi-space-size=2", "--v8-pool-size=1"],
+        execArgv: [
+          "--disable-sigusr1",
+          "--no-warnings",
+          "--openssl-config=/dev/null",
+          "--min-semi-space-size=2",
+          "--v8-pool-size=1",
+        ],
         // For its speed, and because with it Node does not look for compiled code in NODE_COMPILE_CACHE.
         useCodeCache: true,
         assets: makeAssets(bundles),

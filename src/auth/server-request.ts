@@ -39,9 +39,7 @@ async function get(request: ServerRequest): Promise<Buffer> {
     if (followed >= mostRedirects) throw new Failure("it redirects more than twice");
     const next = URL.parse(answer.location, url);
     if (next === null || next.origin !== trusted || next.protocol !== "https:") {
-      throw new Failure(
-        `it redirects elsewhere (${next === null ? "not a URL" : next.origin}), which is not followed`,
-      );
+      throw new Failure(`it redirects elsewhere (${next === null ? "not a URL" : next.origin}), which is not followed`);
     }
     url = next;
   }

@@ -1,12 +1,14 @@
 import { begunLine, exitCodeLine, recordLine, unpackHandover } from "../downscope/handover.ts";
 import { JacamarError } from "../error/error.ts";
-import { parseJob } from "../gitlab/job.ts";
+import { type Job, parseJob } from "../gitlab/job.ts";
 import { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { readHandedOver } from "../process/supervise.ts";
 import { runStage } from "./call.ts";
 import { openContext } from "./context.ts";
+import { checkJob } from "./identity.ts";
 import type { RunnerFiles } from "./runner-files.ts";
+import { unpackState } from "./state.ts";
 
 /** Far above what a job response and a script may have. */
 const limitBytes = 256 * 1024 * 1024;
@@ -27,10 +29,11 @@ export async function runHandedOver(
   door(handover.environment);
   writeWhole(2, Buffer.from(begunLine(handover.nonce)));
   const files: RunnerFiles = {
-    job: handover.response === undefined ? noJob() : parseJob(handover.response),
+    job: jobOf(handover.response),
     script: handover.script === undefined ? undefined : Buffer.from(handover.script, "base64"),
     exitCode: { write: (code) => void writeWhole(2, Buffer.from(exitCodeLine(handover.nonce, code))) },
   };
+  checkJob(unpackState(handover.environment), files.job);
   const context = openContext(handover.environment, files, AbortSignal.any([stop, gone]));
   const send = (line: string) => void writeWhole(2, Buffer.from(recordLine(handover.nonce, line)));
   const stage = { command: handover.stage, stage: handover.scriptStage };
@@ -38,6 +41,15 @@ export async function runHandedOver(
   if (context.stop.aborted) throw new JacamarError("interrupted", "GitLab Runner ended this stage");
 }
 
-function noJob(): JacamarError {
-  return new JacamarError("job_response_invalid", "The job response was gone when the stage began");
+/** The job, or why it is not known: cleanup can do without. */
+function jobOf(response: string | undefined): Job | JacamarError {
+  if (response === undefined) {
+    return new JacamarError("job_response_invalid", "The job response was gone when the stage began");
+  }
+  try {
+    return parseJob(response);
+  } catch (error) {
+    if (error instanceof JacamarError) return error;
+    throw error;
+  }
 }

@@ -71,12 +71,13 @@ export function recordLine(nonce: string, line: string): string {
   return `${String.fromCharCode(mark)}${nonce} record ${line}\n`;
 }
 
-/** Far above what a line of ours has. */
-const longestHeld = 64 * 1024;
+/** Far above what may stand behind the nonce. */
+const longestText = 64 * 1024;
 
 /**
  * Passes standard error on, and takes the lines of {@link begunLine}, {@link exitCodeLine} and {@link recordLine} out of it, wherever the
- * chunks break. Bytes that could begin such a line are held until it is known.
+ * chunks break. Bytes that could begin such a line are held until it is known: never more than a line has. Behind the door of
+ * sudo the user can find the nonce out, and tell a wrong end or record of the user's own stage.
  */
 export class ExitCodeFilter {
   readonly #sink: (chunk: Uint8Array) => void;
@@ -96,7 +97,7 @@ export class ExitCodeFilter {
     return this.#begun;
   }
 
-  /** The exit code that was told; undefined when none was. */
+  /** The exit code that was told, 0 to 255; undefined when none was. */
   get exitCode(): number | undefined {
     return this.#exitCode;
   }
@@ -107,36 +108,49 @@ export class ExitCodeFilter {
   }
 
   write(chunk: Uint8Array): void {
-    let rest = Buffer.concat([this.#held, chunk]);
+    const bytes = Buffer.concat([this.#held, chunk]);
     this.#held = Buffer.alloc(0);
-    while (rest.length > 0) {
-      const begin = rest.indexOf(mark);
-      if (begin === -1) return this.#sink(rest);
-      if (begin > 0) this.#sink(rest.subarray(0, begin));
-      rest = rest.subarray(begin);
-      const known = Math.min(rest.length, this.#start.length);
-      if (!rest.subarray(0, known).equals(this.#start.subarray(0, known))) {
-        this.#sink(rest.subarray(0, 1));
-        rest = rest.subarray(1);
+    const output: Buffer[] = [];
+    let from = 0;
+    for (let at = bytes.indexOf(mark); at !== -1; ) {
+      const end = this.#endOfLine(bytes, at);
+      if (end === undefined) {
+        at = bytes.indexOf(mark, at + 1);
         continue;
       }
-      const end = rest.indexOf("\n");
-      if (end === -1) {
-        if (rest.length > longestHeld) return this.#sink(rest);
-        this.#held = Buffer.from(rest);
-        return;
+      output.push(bytes.subarray(from, at));
+      from = end + 1;
+      if (end === bytes.length) {
+        this.#held = Buffer.from(bytes.subarray(at));
+        break;
       }
-      const text = rest.subarray(this.#start.length, end).toString("latin1");
-      if (text === "begun") this.#begun = true;
-      else if (/^[0-9]{1,3}$/.test(text)) this.#exitCode = Number(text);
-      else if (text.startsWith("record ")) this.#record = text.slice("record ".length);
-      rest = rest.subarray(end + 1);
+      this.#take(bytes.toString("latin1", at + this.#start.length, end));
+      at = bytes.indexOf(mark, from);
     }
+    output.push(bytes.subarray(from));
+    const rest = Buffer.concat(output);
+    if (rest.length > 0) this.#sink(rest);
   }
 
   /** Passes on what was held, at the end of the output. */
   end(): void {
     if (this.#held.length > 0) this.#sink(this.#held);
     this.#held = Buffer.alloc(0);
+  }
+
+  /** Where the line ends that a mark begins; the length of all where it may go on; undefined when it is none of ours. */
+  #endOfLine(bytes: Buffer, at: number): number | undefined {
+    const known = bytes.subarray(at, at + this.#start.length);
+    if (!known.equals(this.#start.subarray(0, known.length))) return undefined;
+    const word = at + this.#start.length;
+    const end = bytes.subarray(word, word + longestText + 1).indexOf("\n");
+    if (end !== -1) return word + end;
+    return bytes.length - word <= longestText ? bytes.length : undefined;
+  }
+
+  #take(text: string): void {
+    if (text === "begun") this.#begun = true;
+    else if (/^(?:0|[1-9][0-9]{0,2})$/.test(text) && Number(text) <= 255) this.#exitCode = Number(text);
+    else if (text.startsWith("record ")) this.#record = text.slice("record ".length);
   }
 }

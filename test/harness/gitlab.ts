@@ -24,6 +24,10 @@ export interface TestGitlab {
   questions(): number;
   /** From now on it says of a user, by login, that it is a bot, or it does not answer on it at all. */
   treat(login: string, as: "person" | "bot" | "unknown"): void;
+  /** From now on it says that a job for which it has signed nothing is that user's: the tests of another process sign for themselves. */
+  assume(login: string): void;
+  /** What it signs with now. */
+  key(): TokenSigningKey;
   /** From now on it publishes and signs with another key. */
   rotate(): void;
   /** From now on it does this with every request; undefined: what it should. */
@@ -45,6 +49,7 @@ export async function startGitlab(protocol: "http" | "https" = "http"): Promise<
   let requests = 0;
   let questions = 0;
   const logins = new Map<string, string>();
+  let assumed: string | undefined;
   const treated = new Map<string, "person" | "bot" | "unknown">();
   const listen: Behaviour = (request, response) => {
     if (behaviour !== undefined) return behaviour(request, response);
@@ -64,7 +69,7 @@ export async function startGitlab(protocol: "http" | "https" = "http"): Promise<
   function aboutJob(token: unknown): unknown {
     questions += 1;
     const [, id = ""] = /^glcbt-64_token-of-job-(\d+)$/.exec(String(token)) ?? [];
-    const login = logins.get(id);
+    const login = logins.get(id) ?? assumed;
     if (login === undefined || treated.get(login) === "unknown") return undefined;
     const user = { id: userIdOf(login), username: login, bot: treated.get(login) === "bot" };
     return { id: Number(id), status: "running", user };
@@ -86,33 +91,14 @@ export async function startGitlab(protocol: "http" | "https" = "http"): Promise<
     behave: (next) => {
       behaviour = next;
     },
-    sign: ({ jobId, login }, claims = {}) => {
-      logins.set(String(jobId), login);
-      const now = Math.floor(Date.now() / 1000);
-      const payload = {
-        iss: url,
-        aud: url,
-        sub: "project_path:group/demo:ref_type:branch:ref:main",
-        iat: now,
-        nbf: now - 5,
-        exp: now + 3600,
-        namespace_id: "5",
-        namespace_path: "group",
-        project_id: "17",
-        project_path: "group/demo",
-        user_id: String(userIdOf(login)),
-        user_login: login,
-        user_email: `${login}@example.com`,
-        pipeline_id: "900",
-        pipeline_source: "push",
-        job_id: String(jobId),
-        ref: "main",
-        ref_type: "branch",
-        ...claims,
-      };
-      const text = `${encode({ alg: "RS256", kid: key.jwk.kid, typ: "JWT" })}.${encode(payload)}`;
-      return `${text}.${createSign("RSA-SHA256").update(text).sign(key.privateKey, "base64url")}`;
+    sign: (subject, claims = {}) => {
+      logins.set(String(subject.jobId), subject.login);
+      return idToken(url, key, subject, claims);
     },
+    assume: (login) => {
+      assumed = login;
+    },
+    key: () => ({ kid: key.kid, pem: key.pem }),
     stop: () =>
       new Promise((resolve) => {
         server.closeAllConnections();
@@ -124,10 +110,50 @@ export async function startGitlab(protocol: "http" | "https" = "http"): Promise<
   };
 }
 
-function newKey(number: number) {
+/** A private key, and the name under which the server publishes its other half. */
+export interface TokenSigningKey {
+  readonly kid: string;
+  readonly pem: string;
+}
+
+function newKey(number: number): TokenSigningKey & { jwk: Record<string, unknown> } {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  const jwk = { ...publicKey.export({ format: "jwk" }), kid: `test-key-${number}`, use: "sig", alg: "RS256" };
-  return { jwk, privateKey };
+  const kid = `test-key-${number}`;
+  const jwk = { ...publicKey.export({ format: "jwk" }), kid, use: "sig", alg: "RS256" };
+  return { jwk, kid, pem: privateKey.export({ type: "pkcs8", format: "pem" }) };
+}
+
+/** An ID token of the server at this address. The claims are those of GitLab's documentation, with the given changes. */
+export function idToken(
+  url: string,
+  { kid, pem }: TokenSigningKey,
+  { jobId, login }: TokenSubject,
+  claims: Readonly<Record<string, unknown>> = {},
+): string {
+  const now = Math.floor(Date.now() / 1000);
+  const payload = {
+    iss: url,
+    aud: url,
+    sub: "project_path:group/demo:ref_type:branch:ref:main",
+    iat: now,
+    nbf: now - 5,
+    exp: now + 3600,
+    namespace_id: "5",
+    namespace_path: "group",
+    project_id: "17",
+    project_path: "group/demo",
+    user_id: String(userIdOf(login)),
+    user_login: login,
+    user_email: `${login}@example.com`,
+    pipeline_id: "900",
+    pipeline_source: "push",
+    job_id: String(jobId),
+    ref: "main",
+    ref_type: "branch",
+    ...claims,
+  };
+  const text = `${encode({ alg: "RS256", kid, typ: "JWT" })}.${encode(payload)}`;
+  return `${text}.${createSign("RSA-SHA256").update(text).sign(pem, "base64url")}`;
 }
 
 /** The number of a user, always the same for a login. */

@@ -1,5 +1,6 @@
 import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { throughDoor } from "./door.ts";
 import { asUser, type Ended, type Running, startAsUser, type User } from "./machine.ts";
 
 /** A CI job as a test wants it; all that is left out is what most jobs have. */
@@ -51,13 +52,13 @@ export class TestJob {
   summary = "";
 
   constructor(options: JobOptions) {
-    this.#options = options;
     nextId += 1;
     this.id = options.id ?? nextId;
+    this.#options = throughDoor(options, this.id);
     this.token = `glcbt-64_token-of-job-${this.id}`;
     this.directory = mkdtempSync("/var/tmp/custom-executor");
     this.#give(this.directory);
-    this.#write("jacamar.toml", options.configuration);
+    this.#write("jacamar.toml", this.#options.configuration);
     this.#write("response.json", options.responseText ?? JSON.stringify(this.#response()));
   }
 

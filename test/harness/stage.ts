@@ -11,6 +11,7 @@ import {
   statSync,
 } from "node:fs";
 import { join } from "node:path";
+import { testDoor } from "./door.ts";
 import { checkout } from "./machine.ts";
 
 /** What ships, at a place that every user can read. */
@@ -42,16 +43,30 @@ const packaged = process.env["JACAMAR_TEST_PROGRAMS"];
  * @throws when `dist/` has not been built
  */
 export function stageBundle(): Stage {
+  const door = testDoor();
+  // The door is made for the programs of one place.
+  if (door) {
+    const refuse = () => {
+      throw new Error("the door is made already");
+    };
+    return { ...programsOf(door.stage), giveCapabilities: refuse, remove: () => undefined };
+  }
   const directory = mkdtempSync("/var/tmp/jacamar-stage-");
   chmodSync(directory, 0o755);
   const capable = packaged === undefined ? stageCheckout(directory) : stagePackage(directory, packaged);
+  return {
+    ...programsOf(directory),
+    giveCapabilities: (gid) => giveCapabilities(join(directory, capable.source), join(directory, capable.target), gid),
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+function programsOf(directory: string): Pick<Stage, "directory" | "jacamar" | "node" | "isPackaged"> {
   return {
     directory,
     jacamar: join(directory, "jacamar"),
     node: join(directory, packaged === undefined ? "node" : nodeOfTests),
     isPackaged: packaged !== undefined,
-    giveCapabilities: (gid) => giveCapabilities(join(directory, capable.source), join(directory, capable.target), gid),
-    remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
 

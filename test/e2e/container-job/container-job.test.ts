@@ -7,7 +7,7 @@ import { testUser } from "../../harness/machine.ts";
 import { type Stage, stageBundle } from "../../harness/stage.ts";
 
 const user = testUser();
-const dataDir = join(user.home, ".jacamar-e2e-container-job");
+const dataDir = join(user.home, `.jacamar-e2e-container-job-${process.pid}`);
 const configuration = `
 [general]
 executor = "shell"

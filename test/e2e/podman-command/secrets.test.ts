@@ -93,7 +93,7 @@ function watchProcesses(secrets: readonly string[]) {
       programs.add(name);
       if (findAny(secrets, command).length > 0) leaks.add(`command line of ${name}`);
       const environment = read(`/proc/${pid}/environ`);
-      const isDriver = /\/jacamar(?:\.cjs)?\0/.test(command);
+      const isDriver = /\/jacamar(?:-auth)?(?:\.cjs)?\0/.test(command);
       if (!isDriver && findAny(secrets, environment).length > 0) leaks.add(`environment of ${name}: ${command}`);
     }
   }

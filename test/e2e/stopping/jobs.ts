@@ -74,7 +74,7 @@ export class Jobs {
 
   constructor(name: string, user: User = testUser()) {
     this.user = user;
-    this.dataDir = join(user.home, `.jacamar-e2e-${name}`);
+    this.dataDir = join(user.home, `.jacamar-e2e-${name}-${process.pid}`);
     this.directory = mkdtempSync(`/var/tmp/jacamar-e2e-${name}-`);
     this.give(this.directory);
   }

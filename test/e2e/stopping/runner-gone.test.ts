@@ -9,7 +9,7 @@ import { filesBelow } from "../../harness/snapshot.ts";
 import { type Stage, stageBundle } from "../../harness/stage.ts";
 
 const user = testUser();
-const dataDir = join(user.home, ".jacamar-e2e-runner-gone");
+const dataDir = join(user.home, `.jacamar-e2e-runner-gone-${process.pid}`);
 const demo = "localhost/jacamar-demo:latest";
 
 describe("what a job leaves for the next one", () => {

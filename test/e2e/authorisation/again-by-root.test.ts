@@ -1,0 +1,3 @@
+import { runAgainBy } from "./support/again.ts";
+
+runAgainBy("setuid as root", "again-root");

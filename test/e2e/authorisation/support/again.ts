@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { asUser, checkout, testUser } from "../../../harness/machine.ts";
+import { type Door, makePlace, type Place, root, skip } from "./place.ts";
+
+/**
+ * Tests that were written for `jacamar --no-auth`, below test/e2e/: what a door could break, since each takes its time by each door.
+ * `JACAMAR_E2E_AGAIN=all` adds the others that can go through a door; `JACAMAR_E2E_AGAIN=images` runs those with that in their path.
+ */
+const files = [
+  "container-job/container-job",
+  "podman-command/secrets",
+  "podman-keys/images",
+  "podman-keys/podman",
+  "stopping/cleanup",
+  "stopping/runner-gone",
+];
+const further = [
+  "exit-codes/exit-codes",
+  "podman-keys/archive-format",
+  "podman-keys/entrypoints",
+  "podman-keys/options",
+  "podman-keys/pull-policy",
+  "registry-auth/registry-auth",
+];
+
+function wanted(): readonly string[] {
+  const which = process.env["JACAMAR_E2E_AGAIN"] ?? "";
+  if (which === "") return files;
+  return [...files, ...further].filter((file) => which === "all" || file.includes(which));
+}
+
+/** Runs the end-to-end tests of the container job again, through a door: each file is a test here. */
+export function runAgainBy(door: Door, name: string): void {
+  describe(`by ${door}, the tests of the container job pass again`, { skip }, () => {
+    let place: Place;
+    let description: string;
+    before(async () => {
+      place = await makePlace(name);
+      place.gitlab.assume(testUser().name);
+      description = join(place.stage.directory, "door.json");
+      const runner = door === "setuid as root" ? root : place.service;
+      const downscope = door === "sudo" ? "sudo" : "setuid";
+      const { gitlab, stage } = place;
+      const made = { downscope, runner, stage: stage.directory, gitlab: gitlab.url, key: gitlab.key() };
+      writeFileSync(description, JSON.stringify(made), { mode: 0o600 });
+    });
+    after(() => place.remove());
+
+    for (const file of wanted()) {
+      it(file, async () => {
+        const { exitCode, stdout, stderr } = await asUser(
+          root,
+          [
+            process.execPath,
+            "--disable-warning=ExperimentalWarning",
+            "--test",
+            "--test-force-exit",
+            "--test-timeout=120000",
+            `--test-reporter=${checkout("test/harness/reporter.ts")}`,
+            checkout("test/e2e", `${file}.test.ts`),
+          ],
+          { env: environment(), cwd: checkout(), timeoutSeconds: 280 },
+        );
+        assert.equal(exitCode, 0, stdout + stderr);
+        assert.match(stdout, /^[1-9][0-9]* passed, 0 failed/m);
+        assert.ok(place.gitlab.requests() > 0, "the jobs were authorised");
+      });
+    }
+
+    /** Without what tells a test that it runs in another one. */
+    function environment(): Record<string, string> {
+      const own = Object.entries(process.env).filter(([key]) => !key.startsWith("NODE_"));
+      const kept = own.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
+      return { ...Object.fromEntries(kept), JACAMAR_TEST_DOOR: description };
+    }
+  });
+}
