@@ -162,6 +162,24 @@ describe("decide()", () => {
     await allowedAs("bob", { login: "bob", uidMin: 1002 });
   });
 
+  test("refuses services that have a number above UID_MIN, and whoever is in root's group by their entry", async () => {
+    const found = (account: SystemAccount) => ({
+      account: async (): Promise<AccountAnswer> => ({ found: true, account }),
+      groups: async () => groups,
+    });
+    for (const shell of ["/usr/sbin/nologin", "/sbin/nologin", "/bin/false"]) {
+      for (const uid of [60_000, 64_055, 61_184, 65_519]) {
+        const accounts = found({ ...entry("alice", uid), shell });
+        await refusedWith("account_system", { accounts });
+      }
+      const decision = await decide(input({ accounts: found({ ...entry("alice", 1001), shell }) }));
+      assert.equal(decision.allowed, true, "an ordinary account without a shell is the lists' business");
+    }
+    const person = await decide(input({ accounts: found(entry("alice", 61_500)) }));
+    assert.equal(person.allowed, true, "a person whose number is that high has a shell");
+    await refusedWith("account_system", { accounts: found(entry("alice", 1001, 0)) });
+  });
+
   test("refuses a name that the system takes for another, also when the look-up missed it", async () => {
     const other = (account: AccountAnswer) => ({ account: async () => account, groups: async () => groups });
     const found = other({ found: true, account: entry("alice", 1001) });

@@ -62,6 +62,11 @@ export type Decision =
 /** Linux: what user ids that cannot be shown become (overflowuid), and `nobody`; the same in 16 bits. */
 const nobodies = [65534, 65535];
 const noNumber = 0xffff_ffff;
+/**
+ * Numbers above UID_MIN that services get beside people: Debian's (Policy, 9.2.2: 60000 to 64999) and systemd's for
+ * `DynamicUser=` (61184 to 65519), whose names are those of services. No service has a shell.
+ */
+const services = { from: 60_000, to: 65_533 } as const;
 
 /**
  * Whose account a job runs in, or that it does not run. The account is the one that has the login of the signed token as its
@@ -262,7 +267,7 @@ async function findAccount({ accounts }: AuthorizeInput, name: AccountName): Pro
   return answer.account;
 }
 
-function checkNumber({ name, uid, gid }: SystemAccount, uidMin: number): void {
+function checkNumber({ name, uid, gid, shell }: SystemAccount, uidMin: number): void {
   if (uid === 0) throw new Refusal("number", "account_root", `${quoted(name)} is root`);
   const usable = [uid, gid].every((id) => Number.isSafeInteger(id) && id >= 0 && id < noNumber);
   if (!usable) throw new Refusal("number", "account_unusable", `the entry of ${quoted(name)} has no valid numbers`);
@@ -271,6 +276,10 @@ function checkNumber({ name, uid, gid }: SystemAccount, uidMin: number): void {
   }
   if (nobodies.includes(uid)) {
     throw new Refusal("number", "account_system", `${quoted(name)} has the number of nobody, ${uid}`);
+  }
+  if (gid === 0) throw new Refusal("number", "account_system", `the group of ${quoted(name)} is root's`);
+  if (uid >= services.from && uid <= services.to && /\/(?:nologin|false)$/.test(shell)) {
+    throw new Refusal("number", "account_system", `${quoted(name)} is a service's: ${uid}, with the shell ${shell}`);
   }
 }
 

@@ -1,9 +1,10 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import type { Account } from "../account/account.ts";
+import { whyForeign } from "../config/trusted-path.ts";
 import { systemErrorCode } from "../error/error.ts";
 import { type SigningKey, signingKeys } from "./key-set.ts";
-import { whyForeign, whyNotPrivate } from "./private-cache.ts";
+import { whyNotPrivate } from "./private-cache.ts";
 
 /** What is kept of a server between two jobs. Times are milliseconds since 1970. */
 export interface CachedKeys {

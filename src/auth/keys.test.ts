@@ -445,10 +445,10 @@ describe("keySource() and TLS", () => {
     const open = write("open.pem", made.gitlab.authority);
     chmodSync(open, 0o666);
     for (const [tlsCaFile, message] of [
-      ["/nonexistent/ca.pem", /cannot be opened: ENOENT/],
+      ["/nonexistent/ca.pem", /cannot be used: ENOENT/],
       [write("empty.pem", ""), /holds no certificate/],
       [place(), /is not a regular file/],
-      [open, /can be written by others/],
+      [open, /is open to others/],
     ] as const) {
       await assert.rejects(made.find(first.kid, { tlsCaFile }), unavailable(message));
       made.clock += 1;

@@ -1,6 +1,7 @@
 import { closeSync, constants, lstatSync, openSync } from "node:fs";
+import { whyForeign } from "../config/trusted-path.ts";
 import { systemErrorCode } from "../error/error.ts";
-import { whyForeign, whyNotPrivate } from "./private-cache.ts";
+import { whyNotPrivate } from "./private-cache.ts";
 
 /**
  * The users of a GitLab server that are known to be people, by number: an empty file for each, named after it. Whoever can

@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs
 import http from "node:http";
 import { connect, isIP, type Socket } from "node:net";
 import { connect as secure, getCACertificates } from "node:tls";
+import { whyUntrusted } from "../config/trusted-path.ts";
 import { systemErrorCode } from "../error/error.ts";
 import { routeTo } from "./key-proxy.ts";
 
@@ -131,8 +132,10 @@ export function certificates(path: string | undefined): string[] {
   return [text];
 }
 
-/** Whoever can write this file can be the server. */
+/** Whoever can write this file, or exchange it, can be the server. */
 function readCertificates(path: string): string {
+  const untrusted = whyUntrusted(path, { forbidden: 0o022, sticky: true, makeDirectory: false });
+  if (untrusted !== undefined) throw new Failure(`tls-ca-file: ${untrusted}`);
   let descriptor: number;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -142,7 +145,6 @@ function readCertificates(path: string): string {
   try {
     const status = fstatSync(descriptor);
     if (!status.isFile()) throw new Failure(`tls-ca-file "${path}" is not a regular file`);
-    if ((status.mode & 0o022) !== 0) throw new Failure(`tls-ca-file "${path}" can be written by others`);
     if (status.size > largestCaFileBytes) throw new Failure(`tls-ca-file "${path}" is too large`);
     return readFileSync(descriptor, "utf8");
   } finally {

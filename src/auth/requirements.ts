@@ -15,9 +15,15 @@ export function requireDownscope({ auth }: Config): AuthConfig & {
   });
 }
 
-/** Throws `config_invalid` for `no_new_privs` together with Podman. */
+/** Throws `config_invalid` for `no_new_privs` together with Podman or a scheduler. */
 export function refuseNoNewPrivs({ auth, general }: Config): void {
-  if (auth?.no_new_privs !== true || general.run_mechanism !== "podman") return;
+  if (auth?.no_new_privs !== true) return;
+  if (general.executor !== "shell") {
+    throw new JacamarError("config_invalid", `no_new_privs and executor = "${general.executor}" exclude each other`, {
+      hint: "The scheduler starts the scripts, and nothing here reaches what it starts.",
+    });
+  }
+  if (general.run_mechanism !== "podman") return;
   throw new JacamarError("config_invalid", 'no_new_privs and run_mechanism = "podman" exclude each other', {
     hint: "With no_new_privs newuidmap cannot map the subordinate ids of rootless Podman.",
   });

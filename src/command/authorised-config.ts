@@ -1,5 +1,5 @@
 import { realpathSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { currentAccount } from "../account/account.ts";
 import { readUidMin } from "../account/login-definitions.ts";
 import { groupsOf, lookUpAccount } from "../account/lookup.ts";
@@ -14,6 +14,7 @@ import { idTokenHint } from "../auth/token-hint.ts";
 import { type Claims, verifyToken } from "../auth/token.ts";
 import { loadConfiguration } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
+import { whyUntrusted } from "../config/trusted-path.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import { UserVariables } from "../gitlab/variables.ts";
@@ -45,6 +46,7 @@ export async function runAuthorisedConfig(
   stop: AbortSignal,
 ): Promise<void> {
   const config = await loadConfiguration(call.configuration);
+  requireTrusted(call.configuration);
   const auth = requireAuth(config);
   const job = requireJob(readRunnerFiles(environment, undefined));
   const variables = new UserVariables(environment);
@@ -141,6 +143,15 @@ function kindOf({ config, job, environment }: Question, claims: Claims): Promise
 
 function reasonText({ rule, verdict, detail }: Reason): string {
   return `${rule}: ${verdict}: ${detail}`;
+}
+
+/** Whoever could exchange the configuration could be anybody. Throws `config_unreadable`. */
+function requireTrusted(file: string): void {
+  const untrusted = whyUntrusted(resolve(file), { forbidden: 0o022, sticky: true, makeDirectory: false });
+  if (untrusted === undefined) return;
+  throw new JacamarError("config_unreadable", `Cannot use the configuration file "${file}": ${untrusted}`, {
+    hint: "It and every directory above it must belong to root or to the account of jacamar-auth, and nobody else may write there.",
+  });
 }
 
 /** `[auth]`, without which nobody is authorised. Throws `config_invalid`. */
