@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { requireClosedProgram } from "../downscope/closed-program.ts";
 import { ExitCodeFilter, packHandover } from "../downscope/handover.ts";
-import { becomeUser, dropCapabilities } from "../downscope/setuid.ts";
+import { becomeUser, closeInherited, dropCapabilities, requireCapabilities } from "../downscope/setuid.ts";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { readContract } from "../gitlab/contract.ts";
 import { ExitCodeFile } from "../gitlab/exit-code-file.ts";
@@ -12,8 +12,8 @@ import { orphaned } from "../process/signals.ts";
 import { supervise } from "../process/supervise.ts";
 import { type StageCall, runStage, stageName } from "./call.ts";
 import { openContext } from "./context.ts";
-import { readRunnerFiles } from "./runner-files.ts";
-import { checkIdentity, requireIdentity } from "./identity.ts";
+import { readRunnerFiles, readScript } from "./runner-files.ts";
+import { checkIdentity, checkJob, requireIdentity } from "./identity.ts";
 import { openRecord } from "./record-stage.ts";
 import { type Identity, type JobState, stateVariable, unpackState } from "./state.ts";
 
@@ -47,13 +47,17 @@ export async function runStageAsUser(privileged: PrivilegedCall): Promise<number
   if (state === undefined && call.command === "cleanup") return 0;
   const identity = requireIdentity(state);
   if (state === undefined) throw new Error("an identity without a state");
-  if (identity.downscope === "setuid" && process.geteuid?.() !== 0)
+  if (identity.downscope === "setuid" && process.geteuid?.() !== 0) {
+    requireCapabilities();
     return supervised(privileged, state, identity, "capabilities");
+  }
   if (identity.downscope === "sudo") return supervised(privileged, state, identity, "sudo");
   const files = readRunnerFiles(environment, call.command === "run" ? call.script : undefined);
+  checkJob(state, files.job);
   const through = identity.downscope === "setuid";
   const recorder = through ? await openRecord(state, stageName(call)) : undefined;
   if (through) becomeUser(identity);
+  else closeInherited();
   const context = openContext(environment, files, stop);
   checkIdentity(context.account, identity);
   await runStage(call, context, log, through ? { kind: "opened", recorder } : { kind: "here" });
@@ -78,7 +82,7 @@ async function supervised(
     scriptStage: call.command === "run" ? call.stage : "",
     environment: handedEnvironment(environment),
     response,
-    script: call.command === "run" ? readFileSync(call.script).toString("base64") : undefined,
+    script: call.command === "run" ? Buffer.from(readScript(call.script)).toString("base64") : undefined,
     nonce,
   });
   const filter = new ExitCodeFilter(nonce, (chunk) => writeWhole(2, chunk));

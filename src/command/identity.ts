@@ -1,6 +1,7 @@
 import type { Account } from "../account/account.ts";
 import { readUidMin } from "../account/login-definitions.ts";
 import { JacamarError } from "../error/error.ts";
+import type { Job } from "../gitlab/job.ts";
 import type { Identity, JobState } from "./state.ts";
 
 /**
@@ -21,4 +22,13 @@ export function requireIdentity(state: JobState | undefined): Identity {
 export function checkIdentity(account: Pick<Account, "name" | "uid" | "gid">, identity: Identity): void {
   if (account.name === identity.name && account.uid === identity.uid && account.gid === identity.gid) return;
   throw new JacamarError("downscope_failed", "The account of this process is not the one that the job was given to");
+}
+
+/**
+ * Throws `state_missing` when the decision was made for another job than the one whose response is here. Cleanup comes without a
+ * response, too.
+ */
+export function checkJob(state: JobState | undefined, job: Job | JacamarError): void {
+  if (state === undefined || job instanceof JacamarError || state.jobKey.startsWith(`${job.id}-`)) return;
+  throw new JacamarError("state_missing", "The decision that the config stage handed on was made for another job");
 }

@@ -59,7 +59,8 @@ function tryReadJob(environment: Readonly<NodeJS.ProcessEnv>): Job | JacamarErro
   }
 }
 
-function readScript(scriptFile: string): Uint8Array {
+/** Reads the generated script. Throws `runner_contract`. */
+export function readScript(scriptFile: string): Uint8Array {
   try {
     return readFileSync(scriptFile);
   } catch (cause) {

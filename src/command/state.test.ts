@@ -74,4 +74,31 @@ describe("packState() and unpackState()", () => {
     ];
     for (const text of nonsense) assert.throws(() => unpackState({ [variable]: text }), missing, text.slice(0, 80));
   });
+
+  test("take no identity whose name could be an option or a number, or whose number is root's", () => {
+    const identity = {
+      name: "alice",
+      uid: 1001,
+      gid: 1001,
+      downscope: "sudo",
+      jacamarPath: "/opt/jacamar/bin/jacamar",
+      environment: [],
+      noNewPrivs: false,
+    };
+    const data: unknown = JSON.parse(packed);
+    assert.ok(typeof data === "object" && data !== null);
+    const textOf = (changes: object) => JSON.stringify({ ...data, identity: { ...identity, ...changes } });
+    assert.deepEqual(unpackState({ [variable]: textOf({}) })?.identity, identity);
+    const forged = ["#0", "#-1", "-u", "0", "a b", "", "../x", "a:b", 0].map((name) => ({ name }));
+    for (const changes of [
+      ...forged,
+      { uid: 0 },
+      { gid: 0 },
+      { uid: 1.5 },
+      { downscope: "su" },
+      { jacamarPath: "x" },
+    ]) {
+      assert.throws(() => unpackState({ [variable]: textOf(changes) }), missing, JSON.stringify(changes));
+    }
+  });
 });

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { type AccountName, isAccountName } from "../auth/name.ts";
 import type { Config } from "../config/schema.ts";
 import { packConfig, unpackConfig } from "../config/state.ts";
 import { JacamarError } from "../error/error.ts";
@@ -50,7 +51,7 @@ const stateSchema = v.object({
   jobKey: v.custom<JobKey>(isJobKey),
   identity: v.optional(
     v.object({
-      name: v.string(),
+      name: v.custom<AccountName>((name) => typeof name === "string" && isAccountName(name)),
       uid: accountNumber,
       gid: accountNumber,
       downscope: v.picklist(["setuid", "sudo", "none"]),

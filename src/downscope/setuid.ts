@@ -40,6 +40,17 @@ export function becomeUser(target: Target): void {
   process.umask(0o077);
 }
 
+/** Bits of a set of capabilities (linux/capability.h). */
+const neededCapabilities = { cap_setgid: 6n, cap_setuid: 7n } as const;
+
+/** Throws `downscope_failed` where a service account's program has not the capabilities of its file. */
+export function requireCapabilities(): void {
+  const permitted = BigInt(`0x${threadStatuses()[0]?.get("CapPrm") ?? "0"}`);
+  for (const [name, bit] of Object.entries(neededCapabilities)) {
+    if ((permitted & (1n << bit)) === 0n) throw failed(`jacamar-auth is not root and has no ${name}`);
+  }
+}
+
 /** Gives up the capabilities of a service account for good, keeping the account. Throws `downscope_failed`. */
 export function dropCapabilities(): void {
   const uid = process.getuid?.();
@@ -126,7 +137,7 @@ function threadStatuses(): Map<string, string>[] {
  * Closes what the caller left open: any descriptor above the standard ones that programs started later would inherit.
  * Node marks its own, and all that it opens, as not to be inherited (`O_CLOEXEC`).
  */
-function closeInherited(): void {
+export function closeInherited(): void {
   for (const name of readdirSync("/proc/self/fd")) {
     const descriptor = Number(name);
     if (descriptor <= 2 || isCloseOnExec(descriptor)) continue;
