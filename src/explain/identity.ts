@@ -56,6 +56,8 @@ export async function explainIdentity(
     wish: (name) => variables.get(name),
     accounts: { account: lookUpAccount, groups: groupsOf },
     runAs: auth.runas?.validation_script === undefined ? undefined : answerOf(asked.runAs),
+    // Nothing is asked of GitLab here: name and token alone tell what they tell.
+    accountKind: undefined,
     uidMin: readUidMin(),
     euid: asked.runnerId,
   });
