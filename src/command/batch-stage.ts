@@ -70,7 +70,7 @@ export async function runOnScheduler(run: BatchRun): Promise<Outcome> {
       : await runInAllocation({ ...shared(run, opened, request), submission }, tools);
   filter?.end();
   noteTimes(run, end, submitted);
-  const words = end.stopped || end.status?.script === 0 ? "" : lastWords(files.log);
+  const words = end.stopped || end.status?.script === 0 ? "" : lastWords(files.log, scheduler.ordinary);
   if (words !== "") log.say(words);
   return outcomeOf({ ...end, words }, run);
 }
@@ -129,13 +129,14 @@ function openBoard({ context, state }: BatchRun, { scheduler, programs }: OpenSc
 }
 
 /** What the scheduler has written into its log of the job, its end at the most: why it ended it, as a rule. */
-function lastWords(path: string): string {
+function lastWords(path: string, ordinary: RegExp | undefined): string {
   try {
-    const lines = readFileSync(path, {
+    const text = readFileSync(path, {
       encoding: "utf8",
       flag: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
     });
-    return lines.trim().split("\n").slice(-10).join("\n").slice(-4000);
+    const news = ordinary === undefined ? text : text.replace(ordinary, "");
+    return news.trim().split("\n").slice(-10).join("\n").slice(-4000);
   } catch {
     return "";
   }

@@ -4,6 +4,7 @@ import { localTime } from "./local-time.ts";
 import {
   type Answer,
   type End,
+  lastLine,
   type QueueState,
   said,
   type Scheduler,
@@ -27,7 +28,10 @@ export const flux: Scheduler = {
     longWithoutValue: words("exclusive unbuffered label-io verbose"),
   },
   variablePrefixes: ["FLUX_"],
-  nodeList: "flux getattr hostlist",
+  // The node's own login may not know where Flux is.
+  nodeList: "flux getattr hostlist || hostname",
+  // What the broker says of every script that fails.
+  ordinary: /^.*\bbroker\.err\[\d+\]: rc2\.0: .* Exited \(rc=\d+\).*\n?/gm,
 
   async submit({ name, jobFile, logFile, userArguments }, call) {
     // The last word on an option counts, and the user may have left the value of one out.
@@ -109,7 +113,7 @@ const away =
 
 /** What `flux batch` answered: the id alone, in UTF-8 or, where the locale has none, in ASCII. */
 export function readFluxSubmission(answer: Answer): Submitted {
-  const [id] = toIds(answer.stdout.trim().split("\n").at(-1)?.trim() ?? "");
+  const [id] = toIds(lastLine(answer));
   if (answer.exitCode === 0 && id !== undefined) return { kind: "accepted", id };
   const refused = answer.exitCode !== undefined && answer.exitCode !== 0 && answer.stderr.trim() !== "";
   return { kind: refused && !away.test(answer.stderr) ? "refused" : "unanswered", said: said(answer) };

@@ -1,6 +1,7 @@
 import type { Profile } from "../../mechanism/bash.ts";
 import { batchLabel } from "../../mechanism/podman/command.ts";
 import { shellWord, shellWords } from "./shell-word.ts";
+import { softSignal } from "./soft-signal.ts";
 
 /** Where a batch job's files are. All are the user's own. */
 export interface JobFiles {
@@ -138,7 +139,7 @@ end() { # SIGNAL
   { sleep "$(grace)" & pause=$!; trap 'kill "$pause"; exit' TERM; wait "$pause"; force; } >/dev/null 2>&1 8>&- &
   killer=$!
 }
-trap 'end TERM' TERM
+trap 'end TERM' TERM ${softSignal}
 trap 'end INT' INT
 trap 'end HUP' HUP
 `;
@@ -247,7 +248,8 @@ guard='
 mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { echo "The temporary directory of this node takes no pipes: $TMPDIR" >>"$output"; leave 1; }
 setsid bash --noprofile --norc -c "$guard" jacamar-ci-guard "$TMPDIR" "$podman" "$name" >/dev/null 2>&1 </dev/null 8>&- &
 
-"$podman" "\${options[@]}" "$image" "$argument" >>"$output" 2>&1 </dev/null 8>&- &
+# In a session of its own the client gets no signal that is meant for this shell's process group.
+setsid "$podman" "\${options[@]}" "$image" "$argument" >>"$output" 2>&1 </dev/null 8>&- &
 child=$!
 `;
 }

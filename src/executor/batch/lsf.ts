@@ -10,6 +10,7 @@ import {
   type Submitted,
 } from "./scheduler.ts";
 import { shellWord } from "./shell-word.ts";
+import { softSignal } from "./soft-signal.ts";
 
 /** LSF, by its commands (bsub(1), bjobs(1), bkill(1) of version 10.1; facts/schedulers.md, LSF). */
 export const lsf: Scheduler = {
@@ -27,6 +28,9 @@ export const lsf: Scheduler = {
     longWithoutValue: words("ar B H N r rn x XF ul hl ti tn datachk Zs"),
   },
   variablePrefixes: ["LSB_", "LSF_", "LS_"],
+  // The report that LSF would send by mail. What it tells is asked for.
+  ordinary:
+    /^(?:-{20,}\n)?Sender: LSF System[\s\S]*?^The output \(if any\) (?:follows|is above this job summary)[.:]\s*|^PS:\s*$\s*^Read file .*\n?/gm,
   nodeList: "printf '%s\\n' $LSB_HOSTS | sort -u | paste -sd , -",
 
   async submit({ name, jobFile, logFile, userArguments }, call) {
@@ -57,7 +61,7 @@ export const lsf: Scheduler = {
   },
 
   async terminate(id, call) {
-    await call(["bkill", "-s", "TERM", id]);
+    await call(["bkill", "-s", softSignal, id]);
   },
 
   async cancel(id, call) {

@@ -29,6 +29,7 @@ describe("readPbsSubmission()", () => {
     ["an id", { exitCode: 0, stdout: "123.server\n", stderr: "" }, "accepted"],
     ["an id below a site's words", { exitCode: 0, stdout: "Welcome\n123.pbs-1.site.edu\n", stderr: "" }, "accepted"],
     ["nothing", { exitCode: 0, stdout: "", stderr: "" }, "unanswered"],
+    ["half an id", { exitCode: 0, stdout: "12", stderr: "" }, "unanswered"],
     ["no answer in time", { exitCode: undefined, stdout: "", stderr: "" }, "unanswered"],
     ["an unknown queue", { exitCode: 170, stdout: "", stderr: "qsub: Unknown queue\n" }, "refused"],
     [

@@ -4,12 +4,14 @@ import {
   type Answer,
   type CallScheduler,
   type End,
+  lastLine,
   type QueueState,
   said,
   type Scheduler,
   type SchedulerId,
   type Submitted,
 } from "./scheduler.ts";
+import { softSignal } from "./soft-signal.ts";
 
 /** PBS, by its commands (qsub(1B), qstat(1B), qselect(1B), qsig(1B), qdel(1B); facts/schedulers.md, PBS). */
 export const pbs: Scheduler = {
@@ -53,7 +55,7 @@ export const pbs: Scheduler = {
   },
 
   async terminate(id, call) {
-    await call(["qsig", "-s", "TERM", id]);
+    await call(["qsig", "-s", softSignal, id]);
   },
 
   async cancel(id, call) {
@@ -67,7 +69,7 @@ const away =
 
 /** What qsub answered: the id alone. */
 export function readPbsSubmission(answer: Answer): Submitted {
-  const [id] = toIds(answer.stdout.trim().split("\n").at(-1)?.trim() ?? "");
+  const [id] = toIds(lastLine(answer));
   if (answer.exitCode === 0 && id !== undefined) return { kind: "accepted", id };
   const refused = answer.exitCode !== undefined && answer.exitCode !== 0 && answer.stderr.trim() !== "";
   return { kind: refused && !away.test(answer.stderr) ? "refused" : "unanswered", said: said(answer) };

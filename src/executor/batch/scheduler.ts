@@ -83,6 +83,8 @@ export interface Scheduler {
   readonly ownArguments: OwnArguments;
   /** Beginnings of the names of the variables by which it is configured, and by which it tells a job its surroundings. */
   readonly variablePrefixes: readonly string[];
+  /** What stands in the log of any job that failed, and tells nothing; with the flags `g` and `m`. */
+  readonly ordinary?: RegExp;
   /** Bash that prints the names of the job's nodes on one line; it runs in the job. */
   readonly nodeList: string;
   submit(submission: Submission, call: CallScheduler): Promise<Submitted>;
@@ -90,7 +92,7 @@ export interface Scheduler {
   ask(ids: readonly SchedulerId[], call: CallScheduler): Promise<ReadonlyMap<SchedulerId, QueueState>>;
   /** The user's jobs of that name that have not ended; undefined when the scheduler did not say. */
   find(name: string, userName: string, call: CallScheduler): Promise<readonly SchedulerId[] | undefined>;
-  /** Sends SIGTERM to the job file, which passes it on, or to all that the job runs; nothing is ended by force. */
+  /** Tells the job file to end what it runs (SIGTERM, SIGHUP or the soft signal); nothing is ended by force. */
   terminate(id: SchedulerId, call: CallScheduler): Promise<void>;
   /** Ends the job, whatever its state. */
   cancel(id: SchedulerId, call: CallScheduler): Promise<void>;
@@ -114,6 +116,12 @@ export interface StepCommand {
   readonly argv: readonly [string, ...string[]];
   /** Further variables for the command, which the step inherits. */
   readonly environment: Readonly<Record<string, string>>;
+}
+
+/** The last line that a program printed whole. Half of an id looks like an id, too, but it has no end. */
+export function lastLine({ stdout }: Answer): string {
+  const lines = stdout.split("\n").slice(0, -1);
+  return lines.findLast((line) => line.trim() !== "")?.trim() ?? "";
 }
 
 /** The last lines of what a program said, for a message: standard error, or else standard output. */

@@ -2,6 +2,7 @@ import {
   type Answer,
   type CallScheduler,
   type End,
+  lastLine,
   type QueueState,
   said,
   type Scheduler,
@@ -96,7 +97,7 @@ function literalPath(path: string): string {
 
 /** What sbatch answered. With `--parsable` it prints the id alone, with its cluster where there are several. */
 export function readSubmission(answer: Answer): Submitted {
-  const id = toSlurmId(lines(answer.stdout).at(-1)?.trim());
+  const id = toSlurmId(lastLine(answer));
   if (answer.exitCode === 0 && id !== undefined) return { kind: "accepted", id };
   return refusal(answer);
 }

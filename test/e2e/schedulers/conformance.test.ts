@@ -65,7 +65,7 @@ function conforms(name: string, { skip, open }: (typeof contenders)[string]): vo
 
     test("a job that runs, and is told to end", async () => {
       // A signal that is sent to all of a job interrupts what its script waits for.
-      const script = "trap 'echo told >told; exit 9' TERM HUP INT\ntouch up1\nwhile :; do sleep 0.1; done";
+      const script = "trap 'echo told >told; exit 9' TERM HUP INT URG\ntouch up1\nwhile :; do sleep 0.1; done";
       const { id } = await accepted(contender, script);
       await appears("up1");
       const state = await until(contender, id, "running");

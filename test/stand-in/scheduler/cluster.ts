@@ -1,14 +1,5 @@
 import { spawn } from "node:child_process";
-import {
-  appendFileSync,
-  closeSync,
-  copyFileSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Cause, Job, JobOutput, JobSpec } from "./job.ts";
 import { processesOf, signalAll } from "./processes.ts";
 
@@ -56,6 +47,8 @@ export interface Manner {
   environment(job: Job, nodeName: string): Record<string, string>;
   /** What stands in the job's output when it is ended. */
   lastWords(job: Job, cause: Cause, nodeName: string): string;
+  /** What stands before the output of a job that was kept aside. */
+  heading(job: Job): string;
   /** What stands at the end of the job's output. */
   report(job: Job): string;
   /** In a path of an output file, what stands for the job's number. */
@@ -289,9 +282,9 @@ export class Cluster {
     job.timers = [];
     const { cause } = job;
     const again = cause === "requeued" || (job.spec.requeues && (cause === "node-failure" || cause === "preempted"));
-    this.#deliver(job);
     job.child = undefined;
     if (again) {
+      this.#deliver(job, "");
       job.state = "pending";
       job.cause = undefined;
       job.restarts += 1;
@@ -306,6 +299,7 @@ export class Cluster {
       signal: how.signal,
       ran: job.startedAt !== undefined,
     };
+    this.#deliver(job, this.#manner.heading(job));
     job.state = "ended";
     job.endedAt = Date.now();
     job.startedAt ??= job.endedAt;
@@ -334,14 +328,14 @@ export class Cluster {
   }
 
   /** Brings output that was kept aside to its place. */
-  #deliver(job: Job): void {
+  #deliver(job: Job, heading: string): void {
     for (const to of [job.spec.output, job.spec.error]) {
       if (to === undefined || to.when === "directly" || job.startedAt === undefined) continue;
       const spooled = this.#placeOf(to, job);
       const path = this.#manner.expandPath(to.path, job);
       try {
-        if (to.mode === "append") appendFileSync(path, readFileSync(spooled));
-        else copyFileSync(spooled, path);
+        const text = Buffer.concat([Buffer.from(to === job.spec.output ? heading : ""), readFileSync(spooled)]);
+        writeFileSync(path, text, { flag: to.mode === "append" ? "a" : "w" });
         rmSync(spooled, { force: true });
       } catch {
         // A scheduler would mail it.

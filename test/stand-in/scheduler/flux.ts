@@ -28,6 +28,8 @@ const manner: Manner = {
     return `[  0.1] flux-shell[0]: FATAL: job.exception ${f58Of(job, "ƒ")} type=${type} severity=0\n`;
   },
 
+  heading: () => "",
+
   report(job) {
     const code = job.end?.exitCode ?? 0;
     return code === 0 ? "" : `broker.err[0]: rc2.0: ${job.spec.name} Exited (rc=${code}) 0.1s\n`;

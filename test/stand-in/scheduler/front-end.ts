@@ -49,7 +49,7 @@ export function localTime(milliseconds: number): string {
 export function signalNamed(word: string): NodeJS.Signals | undefined {
   const byNumber: Readonly<Record<string, NodeJS.Signals>> = { 1: "SIGHUP", 2: "SIGINT", 9: "SIGKILL", 15: "SIGTERM" };
   const name = word.toUpperCase();
-  const known = ["HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP"].find((each) =>
+  const known = ["HUP", "INT", "QUIT", "KILL", "URG", "USR1", "USR2", "TERM", "CONT", "STOP"].find((each) =>
     [each, `SIG${each}`].includes(name),
   );
   return byNumber[word] ?? (known === undefined ? undefined : toSignal(known));
@@ -61,6 +61,7 @@ function toSignal(name: string): NodeJS.Signals | undefined {
     "SIGINT",
     "SIGQUIT",
     "SIGKILL",
+    "SIGURG",
     "SIGUSR1",
     "SIGUSR2",
     "SIGTERM",

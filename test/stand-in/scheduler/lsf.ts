@@ -29,22 +29,40 @@ const manner: Manner = {
 
   lastWords: () => "",
 
-  report(job) {
+  // The report by mail, which stands in the output file where there is one.
+  heading(job) {
     if (job.end?.ran !== true) return "";
     const code = exitCodeOf(job);
     const reason = exitReasonOf(job);
-    const how = code === 0 ? "Successfully completed." : `Exited with exit code ${code}.`;
+    const rule = "-".repeat(60);
     return [
-      "",
-      "------------------------------------------------------------",
-      `Sender: LSF System <lsfadmin@node1>`,
+      "Sender: LSF System <lsfadmin@node1>",
       `Subject: Job ${job.number}: <${job.spec.name}> in cluster <stand-in> ${code === 0 ? "Done" : "Exited"}`,
       "",
-      ...(reason === "" ? [] : [`${reason.replace(": ", ": ")}.`]),
-      how,
+      `Job <${job.spec.name}> was submitted from host <login1> by user <${job.spec.userName}> in cluster <stand-in>`,
+      `Job was executed on host(s) <node1>, in queue <${job.spec.queue}>, as user <${job.spec.userName}>`,
+      "",
+      "Your job looked like:",
+      "",
+      rule,
+      "# LSBATCH: User input",
+      job.spec.script?.split("\n").slice(1).join("\n").trim() ?? "",
+      rule,
+      "",
+      ...(reason === "" ? [] : [`${reason}.`]),
+      code === 0 ? "Successfully completed." : `Exited with exit code ${code}.`,
+      "",
+      "Resource usage summary:",
+      "",
+      "    CPU time :                                   0.01 sec.",
+      "",
+      "The output (if any) follows:",
+      "",
       "",
     ].join("\n");
   },
+
+  report: () => "",
 
   expandPath: (path, job) => path.replaceAll("%J", String(job.number)).replaceAll("%I", "0"),
 };

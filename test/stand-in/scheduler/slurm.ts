@@ -41,6 +41,8 @@ const manner: Manner = {
     return `${prefix}*** JOB ${job.number} ON ${nodeName} CANCELLED AT ${localTime(Date.now())}${whyEnded[cause] ?? ""} ***\n`;
   },
 
+  heading: () => "",
+
   report: () => "",
 
   expandPath(path, job) {
