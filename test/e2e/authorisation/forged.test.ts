@@ -35,6 +35,8 @@ const readings: Readonly<Record<string, string>> = {
   'get("CI_RUNNER_SHORT_TOKEN")': "a plain name: other directories of the user's own, and a word in the system log",
   'get("CUSTOM_CI_BUILDS_DIR")': "with custom_build_dir alone: a directory that must be the user's own",
   'get("DOCKER_AUTH_CONFIG")': "credentials for registries, of the user's own",
+  'get("JACAMAR_SCHEDULER_ACTION")': "one of three words: what is done with an allocation of the user's own",
+  'get("JACAMAR_SCHEDULER_JOB_KEY")': "a plain name: which allocation of the user's own, as the user",
   'get("REGISTRY_AUTH_FILE")': "a file with credentials, opened as the user",
   "get(name)": "what user_variable names: an account that RunAs is asked for",
   "get(variable)": "what jwt_env_variable names: the signed token",
@@ -360,10 +362,10 @@ describe("jacamar-auth does not believe", { skip }, () => {
   }
 });
 
-/** The source of the driver; `jacamar try` stands in for the runner, and is none of it. */
+/** The source of the driver; `jacamar try` and `jacamar explain` stand in for the runner, for people, and are none of it. */
 function sources(): { name: string; text: string }[] {
   const directory = checkout("src");
   return readdirSync(directory, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts") && !name.startsWith("try/"))
+    .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts") && !/^(?:try|explain)\//.test(name))
     .map((name) => ({ name, text: readFileSync(join(directory, name), "utf8") }));
 }
