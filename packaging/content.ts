@@ -74,10 +74,13 @@ export function manual({ timeSeconds }: Parts): { section: number; name: string;
 
 /** What people read, with its links as in the checkout. */
 export function documentation({ checkout, licences }: Parts, place: string): Entry[] {
-  const names = globSync(["README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE-*", "docs/**/*", "examples/**/*"], {
-    cwd: checkout,
-    withFileTypes: true,
-  })
+  const names = globSync(
+    ["README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE-*", "docs/**/*", "examples/**/*", "examples/**/.*"],
+    {
+      cwd: checkout,
+      withFileTypes: true,
+    },
+  )
     .filter((file) => file.isFile())
     .map((file) => join(file.parentPath, file.name).slice(checkout.length + 1))
     .toSorted();
