@@ -99,8 +99,10 @@ async function askWith(files: Readonly<Record<string, string>>, names: readonly 
     chmodSync(file, 0o755);
     return `mount --bind ${file} ${path}`;
   });
+  // useradd(8) of another test renames a new /etc/passwd over the old one, which ends a mount on it in every namespace.
+  const ownEtc = `rm -rf ${directory}/etc && cp -a /etc ${directory}/etc && mount --bind ${directory}/etc /etc`;
   // A caching daemon would answer from the machine's own files.
-  const script = `${mounts.join(" && ")} && exec "$@"`;
+  const script = `${[ownEtc, ...mounts].join(" && ")} && exec "$@"`;
   const node = [process.execPath, "--disable-warning=ExperimentalWarning", probe, ...names];
   const results: unknown = JSON.parse(await run("unshare", "--mount", "sh", "-c", script, "sh", ...node));
   return results;
