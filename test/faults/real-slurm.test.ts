@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { slurmMissing } from "../../harness/slurm.ts";
-import { Cluster } from "../batch/cluster.ts";
-import { logOf } from "../stopping/jobs.ts";
+import { slurmMissing } from "../harness/slurm.ts";
+import { Cluster } from "../e2e/batch/cluster.ts";
+import { logOf } from "../e2e/stopping/jobs.ts";
 
 /** What the stand-in shows for all schedulers, where a real Slurm can be made to show it. */
 describe("a real Slurm whose controller goes away", { skip: slurmMissing() }, () => {

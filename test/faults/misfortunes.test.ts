@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Misfortune, StandInKind } from "../../harness/schedulers.ts";
-import { PlayedCluster } from "../schedulers/played-cluster.ts";
-import { logOf } from "../stopping/jobs.ts";
+import type { Misfortune, StandInKind } from "../harness/schedulers.ts";
+import { PlayedCluster } from "../e2e/schedulers/played-cluster.ts";
+import { logOf } from "../e2e/stopping/jobs.ts";
 
 /** What befalls a job that runs, whom it is blamed on (1 the job, 2 the site), and what the log says. */
 const misfortunes: Readonly<Record<StandInKind, readonly (readonly [Misfortune, number, RegExp])[]>> = {

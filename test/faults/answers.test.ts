@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { StandInKind } from "../../harness/schedulers.ts";
-import type { Fault } from "../../stand-in/scheduler/fault.ts";
-import { dialects, PlayedCluster } from "../schedulers/played-cluster.ts";
-import { logOf } from "../stopping/jobs.ts";
+import type { StandInKind } from "../harness/schedulers.ts";
+import type { Fault } from "../stand-in/scheduler/fault.ts";
+import { dialects, PlayedCluster } from "../e2e/schedulers/played-cluster.ts";
+import { logOf } from "../e2e/stopping/jobs.ts";
 
 const kinds: readonly StandInKind[] = ["slurm", "flux", "pbs", "lsf"];
 

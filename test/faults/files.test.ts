@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { PlayedCluster } from "../schedulers/played-cluster.ts";
-import { logOf } from "../stopping/jobs.ts";
+import { PlayedCluster } from "../e2e/schedulers/played-cluster.ts";
+import { logOf } from "../e2e/stopping/jobs.ts";
 
 /**
  * What shared file systems and users do to the files of a job. The script does it to itself: its standard output is the file
