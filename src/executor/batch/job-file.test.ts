@@ -332,6 +332,36 @@ describe("jobFile()", () => {
     assert.equal(ended.status?.bytes, 13);
   });
 
+  test("counts what was written, whatever became of the output's name", async () => {
+    const spec = makeJob(plain, "echo before");
+    writeFileSync(
+      spec.script,
+      `echo before; mv ${shellWord(spec.files.output)} ${shellWord(spec.script)}.away; echo after`,
+    );
+    writeFileSync(spec.files.jobFile, jobFile(spec), { mode: 0o700 });
+    const command = {
+      argv: ["/bin/sh", spec.files.jobFile] as const,
+      environment: { PATH: "/usr/bin:/bin", HOME: directory },
+    };
+    const said = await capture({ ...command, workingDirectory: "/" }, { timeoutSeconds: 20 });
+    assert.equal(said.stderr, "");
+    assert.equal(readJobStatus(spec.files.status)?.bytes, 13);
+  });
+
+  test("leaves a status where its output cannot be written", async () => {
+    const spec = makeJob(plain, "echo ran");
+    mkdirSync(spec.files.output);
+    writeFileSync(spec.files.jobFile, jobFile(spec), { mode: 0o700 });
+    const command = {
+      argv: ["/bin/sh", spec.files.jobFile] as const,
+      environment: { PATH: "/usr/bin:/bin", HOME: directory },
+    };
+    const said = await capture({ ...command, workingDirectory: "/" }, { timeoutSeconds: 20 });
+    assert.match(said.stderr, /Is a directory/);
+    const left = readJobStatus(spec.files.status);
+    assert.deepEqual([left?.script, left?.client, left?.bytes], [undefined, 1, 0]);
+  });
+
   test("leaves no exit status of the script where it could not run", async () => {
     const spec = makeJob(plain, "echo ran");
     rmSync(spec.workingDirectory, { recursive: true });

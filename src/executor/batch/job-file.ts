@@ -115,7 +115,7 @@ const followed = `
 leave() { # CODE
   trap '' TERM INT HUP
   local code=$1 bytes
-  bytes=$(wc -c <"$output") || bytes=0
+  bytes=$(wc -c 2>/dev/null </proc/self/fd/7) || bytes=0
   printf 'script=%s client=%s bytes=%s signal=%s began=%s ended=%s\\n' \\
     "\${script_code-none}" "$code" "$((bytes))" "\${told-none}" "$began" "$(date +%s)" >"$status.new" && mv -f "$status.new" "$status"
   exit "$code"
@@ -126,6 +126,8 @@ rm -f "$status"
 began=$(date +%s)
 printf '%s %s\\n' "$began" "$(nodes 2>/dev/null | head -n 1 | tr -d '\\n' | cut -c 1-500)" >"$started.new" && mv -f "$started.new" "$started"
 [ -s "$started" ] || echo "The file $started cannot be written" >&2
+# It stays open here, so that what was written is known, whatever becomes of its name.
+exec 7>>"$output" || leave 1
 
 # The scheduler's own grace is not known; half a minute is usual. The driver waits for as long as it says.
 grace() { if [ -e "$stopping" ]; then echo "$stop_grace"; elif [ "$stop_grace" -lt 15 ]; then echo "$stop_grace"; else echo 15; fi; }
@@ -136,7 +138,7 @@ end() { # SIGNAL
   [ -z "$told" ] || return
   told=$1
   tell
-  { sleep "$(grace)" & pause=$!; trap 'kill "$pause"; exit' TERM; wait "$pause"; force; } >/dev/null 2>&1 8>&- &
+  { sleep "$(grace)" & pause=$!; trap 'kill "$pause"; exit' TERM; wait "$pause"; force; } >/dev/null 2>&1 7>&- 8>&- &
   killer=$!
 }
 trap 'end TERM' TERM ${softSignal}
@@ -177,10 +179,10 @@ pass() { # SIGNAL
 # The login shell reads the script itself: the functions of its start-up files (module) are there. Its own process group can
 # be told to end without this shell.
 set -m
-sleep 2147483647 >/dev/null 2>&1 </dev/null &
+sleep 2147483647 >/dev/null 2>&1 </dev/null 7>&- &
 canary=$!
 disown "$canary" # its end is no news
-( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (trap : USR1 USR2; . "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >>"$output" 2>&1 </dev/null &
+( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (trap : USR1 USR2; . "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >&7 2>&1 </dev/null 7>&- &
 child=$!
 set +m
 trap 'pass USR1' USR1
@@ -196,8 +198,8 @@ for place in "/run/user/$uid" "/tmp/jacamar-ci-$uid" "$PWD/run"; do
   case $place in /run/*) ;; *) mkdir -m 0700 "$place" 2>/dev/null ;; esac
   if own "$place"; then XDG_RUNTIME_DIR=$place; break; fi
 done
-[ -n "$XDG_RUNTIME_DIR" ] || { echo "There is no runtime directory for Podman on this node: /tmp/jacamar-ci-$uid is not yours" >>"$output"; leave 1; }
-TMPDIR=$(mktemp -d "\${TMPDIR:-/tmp}/jacamar-ci-XXXXXXXX") || { echo "There is no room for temporary files on this node" >>"$output"; leave 1; }
+[ -n "$XDG_RUNTIME_DIR" ] || { echo "There is no runtime directory for Podman on this node: /tmp/jacamar-ci-$uid is not yours" >&7; leave 1; }
+TMPDIR=$(mktemp -d "\${TMPDIR:-/tmp}/jacamar-ci-XXXXXXXX") || { echo "There is no room for temporary files on this node" >&7; leave 1; }
 export XDG_RUNTIME_DIR TMPDIR
 
 # A signal that users ask the scheduler for must not end this shell.
@@ -215,11 +217,11 @@ batch_job=\${SLURM_JOB_ID:-\${FLUX_JOB_ID:-\${PBS_JOBID:-\${LSB_JOBID-}}}}
 {
 :
 ${container.onNode.join("\n")}
-} >>"$output" 2>&1
+} >&7 2>&1
 
 remove() { if [ "$keep_ended" = yes ]; then "$podman" stop --time 0 "$name"; else "$podman" rm --force --time 0 --volumes --ignore "$name"; fi; }
 is_left() { "$podman" ps --quiet --filter "name=^$name\\$" | grep -q .; }
-tell() { "$podman" exec --user=0 "$name" /bin/sh -c 'kill -TERM -1' >/dev/null 2>&1 8>&- & }
+tell() { "$podman" exec --user=0 "$name" /bin/sh -c 'kill -TERM -1' >/dev/null 2>&1 7>&- 8>&- & }
 force() { remove; kill -KILL "$child"; }
 finish() { # CODE
   script_code=$(cat "$script_status" 2>/dev/null)
@@ -227,8 +229,8 @@ finish() { # CODE
   # The container has outlived its client, or never came to run the script.
   if [ "$script_code" = none ] || [ -n "$told" ]; then
     for try in 1 2 3 4 5; do
-      remove >/dev/null 2>&1 8>&-
-      is_left 8>&- || break
+      remove >/dev/null 2>&1 7>&- 8>&-
+      is_left 7>&- 8>&- || break
       sleep "$try"
     done
   fi
@@ -245,11 +247,11 @@ guard='
     for wait in 0 1 2 4 8; do sleep "$wait"; "$2" rm --force --time 0 --volumes --ignore "$3"; done
     rm -rf -- "$1"
   fi'
-mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { echo "The temporary directory of this node takes no pipes: $TMPDIR" >>"$output"; leave 1; }
-setsid bash --noprofile --norc -c "$guard" jacamar-ci-guard "$TMPDIR" "$podman" "$name" >/dev/null 2>&1 </dev/null 8>&- &
+mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { echo "The temporary directory of this node takes no pipes: $TMPDIR" >&7; leave 1; }
+setsid bash --noprofile --norc -c "$guard" jacamar-ci-guard "$TMPDIR" "$podman" "$name" >/dev/null 2>&1 </dev/null 7>&- 8>&- &
 
 # In a session of its own the client gets no signal that is meant for this shell's process group.
-setsid "$podman" "\${options[@]}" "$image" "$argument" >>"$output" 2>&1 </dev/null 8>&- &
+setsid "$podman" "\${options[@]}" "$image" "$argument" >&7 2>&1 </dev/null 7>&- 8>&- &
 child=$!
 `;
 }
