@@ -1,39 +1,27 @@
 import assert from "node:assert/strict";
-import { appendFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { Follower } from "./follower.ts";
 import type { BatchTools, Handle } from "./following.ts";
-import type { JobFiles } from "./job-file.ts";
 import type { QueueState } from "./scheduler.ts";
 import { slurm } from "./slurm.ts";
+import { makeJobFiles } from "./testing/job-files.ts";
 import { toId as id } from "./testing/recorded.ts";
 
 /** The job file and the scheduler are played by the test; the files are real. */
 describe("Follower", () => {
-  let directory: string;
-  let files: JobFiles;
+  let files: ReturnType<typeof makeJobFiles>;
   let log: string;
   let stop: AbortController;
   let called: string[];
 
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), "jacamar-follower-"));
-    const path = (name: string) => join(directory, name);
-    files = {
-      jobFile: path("job"),
-      output: path("out"),
-      log: path("log"),
-      started: path("started"),
-      status: path("status"),
-      stopping: path("stopping"),
-    };
+    files = makeJobFiles();
     log = "";
     stop = new AbortController();
     called = [];
   });
-  afterEach(() => rmSync(directory, { recursive: true }));
+  afterEach(() => files.remove());
 
   const running: QueueState = { kind: "running", nodes: "n1" };
   const ended: QueueState = { kind: "ended", end: "node-failure", said: "NODE_FAIL" };

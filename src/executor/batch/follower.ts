@@ -29,6 +29,7 @@ export class Follower {
   readonly #tick: Ticker;
   #asking: Promise<void> | undefined;
   #lineOpen = false;
+  #abandoned = false;
 
   constructor(handle: Handle, tools: BatchTools) {
     this.#handle = handle;
@@ -49,6 +50,7 @@ export class Follower {
     const { stop } = this.#tools;
     try {
       for (;;) {
+        if (this.#abandoned) return this.#end(undefined, undefined, false);
         if (stop.aborted) return await this.#stop();
         const status = this.#look();
         const end = status && (await this.#over(status));
@@ -63,6 +65,12 @@ export class Follower {
       this.#tick.close();
       this.#output.end();
     }
+  }
+
+  /** Lets go of what is followed: nothing more is looked at, and nothing is ended. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#tick.wake();
   }
 
   /** Passes on what is new; returns the job's status once it is there. */

@@ -42,10 +42,12 @@ export async function runStep(step: StepRun, tools: BatchTools): Promise<BatchEn
     },
     end: (onLook) => endStep(step, tools, onLook),
   };
+  const follower = new Follower(handle, tools);
   try {
     // The command alone never ends a step: it only fails when it cannot be started.
-    return await Promise.race([new Follower(handle, tools).follow(), command]);
+    return await Promise.race([follower.follow(), command]);
   } finally {
+    follower.abandon();
     over.abort();
   }
 }
