@@ -32,6 +32,7 @@ const hostile = [
 /** How the source reads CI variables, and what a user can do by each. A new reading must be put here before it is merged. */
 const readings: Readonly<Record<string, string>> = {
   'get("CI_CONCURRENT_ID")': "a number: other directories of the user's own",
+  'get("CI_CONCURRENT_PROJECT_ID")': "with static_builds_dir alone, a number: other directories of the user's own",
   'get("CI_RUNNER_SHORT_TOKEN")': "a plain name: other directories of the user's own, and a word in the system log",
   'get("CUSTOM_CI_BUILDS_DIR")': "with custom_build_dir alone: a directory that must be the user's own",
   'get("DOCKER_AUTH_CONFIG")': "credentials for registries, of the user's own",

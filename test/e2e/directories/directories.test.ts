@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { otherUser } from "../../harness/machine.ts";
 import { filesBelow } from "../../harness/snapshot.ts";
@@ -98,7 +98,7 @@ describe("a job's directories", () => {
 
   for (const home of ["$HOME", "~"]) {
     it(`are in the home of the account for a data_dir that starts with ${home}`, async () => {
-      const job = jobs.job({ dataDir: `${home}/.jacamar-e2e-directories` });
+      const job = jobs.job({ dataDir: `${home}/${basename(jobs.dataDir)}` });
       await job.ready();
       assert.equal(job.answer.cache_dir, `${jobs.dataDir}/cache`);
       await job.cleanup();
@@ -154,7 +154,7 @@ describe("CUSTOM_CI_BUILDS_DIR", () => {
   });
 
   it("may start with the home", async () => {
-    const job = jobs.job({ general, variables: { CUSTOM_CI_BUILDS_DIR: "$HOME/.jacamar-e2e-directories/mine" } });
+    const job = jobs.job({ general, variables: { CUSTOM_CI_BUILDS_DIR: `$HOME/${basename(jobs.dataDir)}/mine` } });
     await job.ready();
     assert.equal(job.answer.builds_dir, `${jobs.dataDir}/mine/tEsT-runN/000`);
     await job.cleanup();

@@ -49,6 +49,14 @@ function hostile(): Record<string, string> {
   };
 }
 
+/** An answer of the config stage without when the stage began, and until when the job can live. */
+function withoutTimes(answer: AnyJob["answer"]): string {
+  const text = JSON.stringify(answer);
+  const found = text.replaceAll(/\\"(?:startedAt\\":\d+|life\\":\\"[^"\\]+\\")/g, "TIME");
+  assert.notEqual(found, text);
+  return found;
+}
+
 for (const image of [undefined, "localhost/jacamar-demo"]) {
   describe(`CI variables of a job ${image === undefined ? "on the host" : "in a container"}`, () => {
     it("that name what the driver itself looks at have no effect on it", async () => {
@@ -57,7 +65,7 @@ for (const image of [undefined, "localhost/jacamar-demo"]) {
       const job = jobs.job({ ...wanted, id: 66_001, variables: hostile() });
       await plain.config();
       await job.ready();
-      assert.deepEqual(job.answer, plain.answer);
+      assert.deepEqual(withoutTimes(job.answer), withoutTimes(plain.answer));
       const pass = await job.run("build_script", "echo has run; env");
       assert.equal(pass.exitCode, 0, logOf(pass));
       assert.match(pass.stdout, /^has run$/m);
