@@ -302,7 +302,7 @@ describe("archives on a full disk", { skip: rootOnly() }, () => {
     const fourth = jobOf(last);
     const { exitCode, log: said } = await refused(fourth);
     assert.equal(exitCode, 2);
-    assert.match(said, /^ERROR: Cannot archive the image .*[Nn]o space left on device\n {2}[^\n]+\n$/m);
+    assert.match(said, /^ERROR: Cannot archive the image .*[Nn]o space left on device\n {2}[^\n]+$/m);
     assert.deepEqual(await filesOf(fourth, last), [`ARCHIVE.use-${jobKey(fourth)}`]);
     assert.equal((await fourth.cleanup()).exitCode, 0);
     assert.deepEqual(await filesOf(second, images[1] ?? ""), ["ARCHIVE", `ARCHIVE.use-${jobKey(second)}`]);
