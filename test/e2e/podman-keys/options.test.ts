@@ -134,7 +134,8 @@ describe("tty", () => {
       );
       const wanted = `bar 50%\rbar 100%\n\r\nend\r\n\r\r\n${lines.join("")}no end`;
       assert.ok(wanted.length > 1e6);
-      assert.equal(digest(stdout), digest(wanted), stdout.slice(0, 200));
+      // The line of ours at the end begins on a line of its own.
+      assert.equal(digest(stdout.replace(/\n$/, "")), digest(wanted), stdout.slice(0, 200));
     });
   }
 });
