@@ -215,22 +215,26 @@ test("readPipeline() reports a mistake in an included file with that file's name
   assert.match(refusal("include: gone.yml"), /"gone.yml" is not in the project/);
 });
 
-test("readPipeline() warns about every keyword that it does not honour, once for each job", () => {
+test("readPipeline() warns about every keyword that it does not honour, and names the jobs", () => {
   const pipeline = read(`
 workflow: {rules: [{when: always}]}
+default: {interruptible: true}
 one:
   script: [x]
   tags: [a]
   rules: [{if: $X}]
   artifacts: {paths: [a], reports: {junit: x.xml}}
 bridge: {trigger: other/project}
+two: {script: [x]}
+${[3, 4, 5, 6, 7, 8].map((number) => `job${number}: {script: [x]}`).join("\n")}
 `);
   assert.deepEqual(pipeline.warnings, [
     '"workflow" is not honoured: the pipeline runs in any case',
+    'job "bridge" is left out: "trigger" starts another pipeline, which needs a GitLab server',
     'job "one": "tags" is not honoured',
     'job "one": "rules" is not honoured',
+    'jobs "one", "two", "job3", "job4", "job5" and 3 more: "interruptible" is not honoured',
     'job "one": "artifacts:reports" is not honoured',
-    'job "bridge" is left out: "trigger" starts another pipeline, which needs a GitLab server',
   ]);
 });
 

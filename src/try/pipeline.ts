@@ -25,6 +25,7 @@ export interface PipelineSource {
 const globalKeywords = ["default", "include", "stages", "variables", "workflow", "spec"];
 /** Defaults may also stand at the top level, an old form that GitLab still reads. */
 const oldDefaults = ["image", "services", "cache", "before_script", "after_script"];
+const mostNames = 5;
 const includeLimit = 150;
 const sizeLimit = 2 * 1024 * 1024;
 
@@ -45,6 +46,7 @@ export function readPipeline(source: PipelineSource): Pipeline {
   const defaults = readDefaults(root);
 
   const jobs: JobDefinition[] = [];
+  const unhonoured = new Map<string, string[]>();
   for (const [name, node] of root.entries) {
     if (name.startsWith(".") || globalKeywords.includes(name) || oldDefaults.includes(name)) continue;
     if (node.kind !== "map") {
@@ -55,7 +57,10 @@ export function readPipeline(source: PipelineSource): Pipeline {
       warn(`job "${name}" is left out: "trigger" starts another pipeline, which needs a GitLab server`);
       continue;
     }
-    const job = readJob(name, node, defaults, (keyword) => warn(`job "${name}": "${keyword}" is not honoured`));
+    const job = readJob(name, node, defaults, (keyword) => {
+      const others = unhonoured.get(keyword) ?? [];
+      if (!others.includes(name)) unhonoured.set(keyword, [...others, name]);
+    });
     if (!stages.includes(job.stage)) {
       const hint = nearest(job.stage, stages) ?? `The stages are: ${stages.join(", ")}`;
       throw pipelineError(node, `job "${name}" is in stage "${job.stage}", which is not among the stages`, hint);
@@ -63,9 +68,17 @@ export function readPipeline(source: PipelineSource): Pipeline {
     jobs.push(job);
   }
   if (jobs.length === 0) throw pipelineError(start, "There is no job in this pipeline");
+  for (const [keyword, names] of unhonoured) warn(`${jobList(names)}: "${keyword}" is not honoured`);
   jobs.sort((a, b) => stages.indexOf(a.stage) - stages.indexOf(b.stage));
   checkNames(jobs, stages);
   return { stages, variables, jobs, warnings };
+}
+
+/** A keyword of `default` is one of every job: that is one line, not one a job. */
+function jobList(names: readonly string[]): string {
+  const shown = names.slice(0, mostNames).map((name) => `"${name}"`);
+  const more = names.length - shown.length;
+  return `job${names.length === 1 ? "" : "s"} ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 function load(source: PipelineSource, warn: (message: string) => void): YamlMap {
