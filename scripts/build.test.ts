@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
@@ -93,4 +93,20 @@ describe("the launcher and the bundle that the build writes", () => {
     ]);
     assert.deepEqual(files(text), first);
   });
+});
+
+it("a run stage loads none of Node's large modules: each takes it some milliseconds", () => {
+  const outdir = join(directory, "whole");
+  execFileSync(process.execPath, [join(import.meta.dirname, "build.ts"), "--outdir", outdir]);
+  const hook = join(directory, "hook.cjs");
+  writeFileSync(hook, `process.on("exit", () => console.log(process.moduleLoadList.join("\\n")))`);
+  for (const program of ["jacamar.cjs", "jacamar-auth.cjs"]) {
+    const argv = ["--require", hook, join(outdir, program), "run", "/no/script", "build_script"];
+    const { stdout, stderr, status } = spawnSync(process.execPath, argv, { encoding: "utf8", env: {} });
+    assert.equal(status, 2, stderr);
+    assert.match(stdout, /^NativeModule child_process$/m);
+    const large =
+      /^NativeModule (?:crypto|https?|_http_.*|tls|dns|zlib|readline|perf_hooks|worker_threads|sqlite|internal\/util\/parse_args\/.*)$/gm;
+    assert.deepEqual([...stdout.matchAll(large)].map(String), [], program);
+  }
 });

@@ -28,23 +28,7 @@ export async function runProgram(program: () => Promise<number>, stop: AbortSign
 async function fail(error: unknown, stop: AbortSignal | undefined): Promise<number> {
   const log = new JobLog(2);
   if (!(error instanceof JacamarError)) {
-    const { defectId } = await import("./error/defect-id.ts");
-    const { defaultLogging } = await import("./system-log/sink.ts");
-    const { writeEntry } = await import("./system-log/system-log.ts");
-    const id = defectId(error);
-    // The local syslog, whatever the configuration says: by now this may be the user, who cannot write root's log.
-    const settings = { ...defaultLogging, required: false };
-    const message = "A defect of this program has ended the stage";
-    const written = await writeEntry(settings, {
-      kind: "defect",
-      id,
-      message,
-      time: new Date(),
-      stack: stackOf(error),
-    });
-    const logged = written === "written";
-    const where = logged ? "The system log has the details under this id." : "The system log cannot be written.";
-    log.say(`ERROR: A defect of this program has ended the stage (internal error ${id})\n  ${where}`);
+    log.say(`ERROR: A defect of this program has ended the stage (internal error ${await logged(error)}`);
     return systemFailure();
   }
   // The script has said itself what was wrong, and the runner reports its exit code.
@@ -55,8 +39,16 @@ async function fail(error: unknown, stop: AbortSignal | undefined): Promise<numb
   return isJobsFault ? buildFailure() : systemFailure();
 }
 
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+/** Logs a defect; what the job log says of it. What writes the log is read only now, and may be missing. */
+async function logged(error: unknown): Promise<string> {
+  try {
+    const { logDefect } = await import("./system-log/defect.ts");
+    const { id, isLogged } = await logDefect(error);
+    const where = isLogged ? "The system log has the details under this id." : "The system log cannot be written.";
+    return `${id})\n  ${where}`;
+  } catch {
+    return "without an id)\n  The system log cannot be written.";
+  }
 }
 
 function buildFailure(): number {

@@ -11,6 +11,7 @@ import { noteScript } from "../executor/script-times.ts";
 import { CarriageReturnFilter } from "../log/carriage-return.ts";
 import { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
+import { sinceStart } from "../measure/measurements.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { readMemory, remove, writeNew } from "../workspace/script-files.ts";
 import { runInAllocation } from "./allocation.ts";
@@ -63,7 +64,7 @@ export async function runOnScheduler(run: BatchRun): Promise<Outcome> {
     sink: filter ? (chunk) => filter.write(chunk) : (chunk) => void writeWhole(1, chunk),
     stop: context.stop,
   };
-  const submitted = performance.now();
+  const submitted = sinceStart();
   const end =
     request === undefined
       ? await runBatchJob(submission, tools)
@@ -77,7 +78,7 @@ export async function runOnScheduler(run: BatchRun): Promise<Outcome> {
 
 /** Notes where and how long the job waited and ran. */
 function noteTimes({ context: { measure }, image, script }: BatchRun, end: BatchEnd, submitted: number): void {
-  const ended = performance.now();
+  const ended = sinceStart();
   const started = end.queueMilliseconds === undefined ? ended : submitted + end.queueMilliseconds;
   measure.note({
     mechanism: image ? "podman" : "bash",

@@ -1,8 +1,6 @@
 import { parseArgs } from "node:util";
 import { JacamarError } from "../error/error.ts";
-import { runCleanup } from "./cleanup.ts";
 import type { StageContext } from "./context.ts";
-import { runPrepare } from "./prepare.ts";
 import { type RecordDoor, recordStage } from "./record-stage.ts";
 import { orphaned } from "../process/signals.ts";
 import { runScript } from "./run.ts";
@@ -119,7 +117,7 @@ async function withCleanup(call: NamedStage, context: StageContext, log: JobLog)
   } catch (error) {
     throw await explained(error, call.command, context);
   } finally {
-    if (context.stop.reason === orphaned && call.command !== "cleanup") await runCleanup(context, log);
+    if (context.stop.reason === orphaned && call.command !== "cleanup") await cleanUp(context, log);
   }
 }
 
@@ -167,13 +165,20 @@ async function explained(error: unknown, command: StageCall["command"], context:
   }
 }
 
-function doStage(call: NamedStage, context: StageContext, log: JobLog): Promise<void> {
+async function doStage(call: NamedStage, context: StageContext, log: JobLog): Promise<void> {
   switch (call.command) {
-    case "prepare":
+    case "prepare": {
+      const { runPrepare } = await import("./prepare.ts");
       return runPrepare(context, log);
+    }
     case "run":
       return runScript(context, call.stage ?? "", log);
     case "cleanup":
-      return runCleanup(context, log);
+      return cleanUp(context, log);
   }
+}
+
+async function cleanUp(context: StageContext, log: JobLog): Promise<void> {
+  const { runCleanup } = await import("./cleanup.ts");
+  return runCleanup(context, log);
 }

@@ -1,11 +1,11 @@
 import { lstatSync } from "node:fs";
-import type { Measurements } from "../measure/measurements.ts";
+import { type Measurements, sinceStart } from "../measure/measurements.ts";
 import { beganFileOf, readMemory, statusFileOf } from "../workspace/script-files.ts";
 
 /** What stands between a script and the start of the program that runs it. */
 export type Before = "login" | "container";
 
-/** When a script ran, in milliseconds, as `performance.now()` gives them. */
+/** When a script ran; the times are as {@link sinceStart} gives them. */
 export interface ScriptSpan {
   /** When its file was written; just before the start when this is left out. */
   readonly written?: number;
@@ -26,7 +26,7 @@ const skewMilliseconds = 2000;
  */
 export function noteScript(measure: Measurements, script: string, before: Before, span: ScriptSpan): void {
   const { started, ended } = span;
-  const clock = performance.timeOrigin;
+  const clock = Date.now() - sinceStart();
   const shouldBe = clock + (span.written ?? started);
   const is = timeOf(script) ?? shouldBe;
   const skew = Math.abs(is - shouldBe) > skewMilliseconds ? is - shouldBe : 0;

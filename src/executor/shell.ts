@@ -10,7 +10,7 @@ import { type Command, shellExitCode } from "../process/command.ts";
 import { type Followed, follow, type OutputPipes, type Sinks } from "../process/follow.ts";
 import { endJobProcesses, type JobMarks } from "../process/job-processes.ts";
 import { pause } from "../process/signals.ts";
-import type { Measurements } from "../measure/measurements.ts";
+import { type Measurements, sinceStart } from "../measure/measurements.ts";
 import { readStatus } from "../workspace/script-files.ts";
 import { judge, type Outcome } from "./outcome.ts";
 import { noteScript } from "./script-times.ts";
@@ -40,7 +40,7 @@ const jobLog: Sinks = {
  */
 export async function runBash(command: Command, marks: Omit<JobMarks, "sessions">, tools: RunTools): Promise<Outcome> {
   let shell: Followed;
-  const started = performance.now();
+  const started = sinceStart();
   try {
     shell = await follow(command, tools.pipes, jobLog);
   } catch (cause) {
@@ -67,7 +67,7 @@ export async function runBash(command: Command, marks: Omit<JobMarks, "sessions"
   const end = await Promise.race([shell.ended, endingFailed.promise]);
   tools.stop.removeEventListener("abort", stop);
   await ending;
-  noteScript(tools.measure, tools.script, "login", { started, ended: performance.now() });
+  noteScript(tools.measure, tools.script, "login", { started, ended: sinceStart() });
   // A shell that was killed leaves what it was running; a shell that ended has left in the background what it wanted to.
   if ("signal" in end && !tools.stop.aborted) await endAll({ ...session, token: "" }, tools.killTimeoutSeconds);
   return judge({
@@ -108,7 +108,7 @@ export async function runContainer(args: readonly string[], tools: ContainerTool
   const { podman, key, stop } = tools;
   const filter = tools.tty ? new CarriageReturnFilter(jobLog.stdout) : undefined;
   let said = "";
-  const started = performance.now();
+  const started = sinceStart();
   const client = await podman.follow(args, tools.pipes, {
     stdout: filter ? (chunk) => filter.write(chunk) : jobLog.stdout,
     stderr: (chunk) => {
@@ -130,7 +130,7 @@ export async function runContainer(args: readonly string[], tools: ContainerTool
   over = true;
   stop.removeEventListener("abort", onStop);
   filter?.end();
-  noteScript(tools.measure, tools.script, "container", { started, ended: performance.now() });
+  noteScript(tools.measure, tools.script, "container", { started, ended: sinceStart() });
   await ending;
   const outcome = judge({
     status: readStatus(tools.script),

@@ -25,6 +25,14 @@ export const stepNames = [
 ] as const;
 export type StepName = (typeof stepNames)[number];
 
+/**
+ * Milliseconds since this process was started, with their fractions. `performance.now()` tells the same, and each stage would
+ * load a module for it.
+ */
+export function sinceStart(): number {
+  return process.uptime() * 1000;
+}
+
 /** A part of a stage, and when it was. */
 export interface Step {
   readonly name: StepName;
@@ -69,15 +77,15 @@ export class Measurements {
 
   /** Does a part of the stage and notes how long it took, also when it fails. */
   async step<T>(name: StepName, work: () => T | Promise<T>): Promise<T> {
-    const start = performance.now();
+    const start = sinceStart();
     try {
       return await work();
     } finally {
-      this.add(name, start, performance.now());
+      this.add(name, start, sinceStart());
     }
   }
 
-  /** Notes a part that was timed elsewhere; both times are in milliseconds, as `performance.now()` gives them. */
+  /** Notes a part that was timed elsewhere; both times are as {@link sinceStart} gives them. */
   add(name: StepName, startMilliseconds: number, endMilliseconds: number): void {
     const seconds = Math.max(0, endMilliseconds - startMilliseconds) / 1000;
     this.#steps.push({ name, atSeconds: Math.max(0, startMilliseconds) / 1000, seconds });
