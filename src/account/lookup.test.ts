@@ -99,13 +99,21 @@ async function askWith(files: Readonly<Record<string, string>>, names: readonly 
     chmodSync(file, 0o755);
     return `mount --bind ${file} ${path}`;
   });
-  // useradd(8) of another test renames a new /etc/passwd over the old one, which ends a mount on it in every namespace.
-  const ownEtc = `rm -rf ${directory}/etc && cp -a /etc ${directory}/etc && mount --bind ${directory}/etc /etc`;
   // A caching daemon would answer from the machine's own files.
-  const script = `${[ownEtc, ...mounts].join(" && ")} && exec "$@"`;
+  const script = `${[...ownEtc(files), ...mounts].join("; ")}; exec "$@"`;
   const node = [process.execPath, "--disable-warning=ExperimentalWarning", probe, ...names];
-  const results: unknown = JSON.parse(await run("unshare", "--mount", "sh", "-c", script, "sh", ...node));
+  const results: unknown = JSON.parse(await run("unshare", "--mount", "sh", "-euc", script, "sh", ...node));
   return results;
+}
+
+/**
+ * Files in /etc are mounted on those of a copy: useradd(8) of another test renames a new /etc/passwd over the old one, which
+ * ends a mount on it in every namespace. Its temporary files may be gone before they are copied.
+ */
+function ownEtc(files: Readonly<Record<string, string>>): string[] {
+  if (!Object.keys(files).some((path) => path.startsWith("/etc/"))) return [];
+  const copy = join(directory, "etc");
+  return [`rm -rf ${copy}`, `cp -a /etc ${copy} 2>/dev/null || true`, `mount --bind ${copy} /etc`];
 }
 
 const passwd = readFileSync("/etc/passwd", "utf8");

@@ -9,9 +9,10 @@ export const needsRoot = process.getuid?.() === 0 ? false : "making real trouble
 
 /**
  * Lines of a setup that give the doctor an `/etc` of its own. A file alone could not be replaced: useradd(8) of another
- * test renames a new one over it, which ends a mount on the old one in every namespace.
+ * test renames a new one over it, which ends a mount on the old one in every namespace. Its temporary files may be gone before
+ * they are copied.
  */
-export const ownEtc = "cp -a /etc $work/etc && mount --bind $work/etc /etc";
+export const ownEtc = "{ cp -a /etc $work/etc 2>/dev/null || true; }; mount --bind $work/etc /etc";
 
 /** An account of a test's own, with subordinate ids, and a `jacamar doctor` that looks at it in a world of its own. */
 export class DoctorBench {
