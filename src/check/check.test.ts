@@ -126,6 +126,27 @@ describe("file-exchangeable", () => {
   });
 });
 
+test("file-exchangeable tells that the configuration itself could be exchanged", async () => {
+  const open = join(directory, "open-for-all");
+  mkdirSync(open);
+  chmodSync(open, 0o777);
+  const own = { text: general, uid: process.getuid?.() ?? 0, mode: 0o644 };
+  const told = async (path: string) => {
+    const { problems } = await checkText(own, { file: path, elsewhere: false });
+    return problems.map(({ rule, message }) => `${rule}: ${message}`);
+  };
+  assert.deepEqual(await told(join(directory, "jacamar.toml")), []);
+  assert.deepEqual(await told(join(open, "jacamar.toml")), [
+    `file-exchangeable: "${open}" can be written by others (mode 0777), so this file could be exchanged; who does so decides as whom jobs run`,
+  ]);
+});
+
+test("protection-off knows the keys outside of [auth]", async () => {
+  const text = `${general.replace('"shell"', '"slurm"')}unrestricted_cmd_line = true\n[batch]\nallow_illegal_args = true\n`;
+  const keys = (await foundBy("protection-off", text)).map((line) => line.split(" ")[1]);
+  assert.deepEqual(keys, ["general.unrestricted_cmd_line:", "batch.allow_illegal_args:"]);
+});
+
 test("runas-unsafe tells why jacamar-auth would not run the script", async () => {
   const script = file("runas", "#!/bin/sh\n");
   const lines = (more = "") => foundBy("runas-unsafe", auth(`[auth.runas]\nvalidation_script = "${script}"\n${more}`));
@@ -250,12 +271,12 @@ test("auth-incomplete tells all that jacamar-auth would refuse", async () => {
   ]);
 });
 
-test("auth-loosened names each check that is off", async () => {
+test("protection-off names each check that is off", async () => {
   const text = auth(
     'jwt_exp_delay = "1h"\nallow_bot_accounts = true\n[auth.logging]\nenabled = false\nrequired = false\n[auth.runas]\nvalidation_script = "/x"',
     "none",
   );
-  const keys = (await foundBy("auth-loosened", text)).map((line) => line.split(" ")[1]);
+  const keys = (await foundBy("protection-off", text)).map((line) => line.split(" ")[1]);
   assert.deepEqual(keys, [
     "auth:",
     "auth.downscope:",

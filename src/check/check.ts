@@ -66,7 +66,7 @@ export async function checkText(
   { file, elsewhere }: Pick<CheckArguments, "file" | "elsewhere">,
 ): Promise<Report & { readonly config: Config | undefined }> {
   const { text, uid, mode, distrust } = own;
-  const known = uid === undefined || mode === undefined || elsewhere ? undefined : { path: file, uid, mode };
+  const known = uid === undefined || mode === undefined || elsewhere ? undefined : { path: resolve(file), uid, mode };
   let config: Config | undefined;
   const further: FurtherRules = async (inspection) => {
     config = repaired(inspection);

@@ -1,5 +1,5 @@
 import type { Rule } from "./rule.ts";
-import { incompleteAuth, loosenedAuth } from "./rules/authorisation.ts";
+import { incompleteAuth, protectionOff } from "./rules/authorisation.ts";
 import { exchangeableFiles, missingFiles, runAsScript } from "./rules/files.ts";
 import { contradictingLists, emptyLists, unknownNames } from "./rules/lists.ts";
 import { widePattern } from "./rules/patterns.ts";
@@ -19,7 +19,7 @@ export const rules: readonly Rule[] = [
   emptyLists,
   contradictingLists,
   unknownNames,
-  loosenedAuth,
+  protectionOff,
   dataDirectory,
   readableSecrets,
 ];

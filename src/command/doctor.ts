@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
 import * as v from "valibot";
 import { type Account, currentAccount } from "../account/account.ts";
 import { readUidMin } from "../account/login-definitions.ts";
 import { lookUpAccount } from "../account/lookup.ts";
+import { certificates } from "../auth/line.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { type Config, configSchema } from "../config/schema.ts";
 import { type DoctorArguments, parseDoctorArguments } from "../doctor/arguments.ts";
@@ -40,6 +41,8 @@ export async function doctorHere(argv: readonly string[], terminal: Terminal): P
   const stop = listenForStop();
   const { config, file } = await configurationFor(wanted);
   const limits = limitsOfRunner();
+  // Reading the system's own takes a while, which only a check of the network is worth.
+  const trusted = wanted.network ? readCertificates(config) : undefined;
   const account = await becomeWanted(wanted.user);
   const subject = new Subject({
     account,
@@ -47,6 +50,7 @@ export async function doctorHere(argv: readonly string[], terminal: Terminal): P
     base: baseDirectory(config.general.data_dir, account),
     login: () => loginOf(config, account, stop),
     limits,
+    ...(trusted === undefined ? {} : { certificates: trusted }),
     stop,
   });
   try {
@@ -69,10 +73,36 @@ export async function doctorHere(argv: readonly string[], terminal: Terminal): P
 async function configurationFor({
   configuration,
 }: DoctorArguments): Promise<{ config: Config; file: string | undefined }> {
-  const file = configuration ?? (existsSync(usualConfiguration) ? usualConfiguration : undefined);
+  const file = configuration ?? (isReadable(usualConfiguration) ? usualConfiguration : undefined);
   if (file !== undefined) return { config: await loadConfiguration(file), file };
   const general = { executor: "shell", data_dir: "$HOME/.jacamar-ci", run_mechanism: "podman" };
   return { config: v.parse(configSchema, { general }), file: undefined };
+}
+
+/** Users often may not read the file; the administrator who names one wants to know why. */
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The certificates that the config stage trusts, read with the rights of who calls: as it does, before the door. What is
+ * wrong with them is told when they are asked for.
+ */
+function readCertificates(config: Config): () => readonly string[] {
+  const path = config.general["tls-ca-file"];
+  try {
+    const read = certificates(path);
+    return () => read;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
 }
 
 /** Goes through the door to the user who is wanted. Returns the account that this process has from then on. */

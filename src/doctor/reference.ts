@@ -47,6 +47,8 @@ the user's: as a job does. Root runs no jobs, so root without \`--user\` sees th
 account. Podman is asked in the surroundings of a job; where the account has no image store yet, with a store that is removed
 again, since the first real one decides the storage driver for ever.
 
+With a scheduler, the users' containers run on its nodes. Look there, too: \`srun jacamar doctor\`, or the like.
+
 | Option | |
 | --- | --- |
 | \`--user NAME\` | as root: look as that user |

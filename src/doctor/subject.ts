@@ -15,6 +15,8 @@ export interface SubjectParts {
   readonly login: () => Promise<Environment>;
   /** Limits of the process that starts jobs, as /proc/PID/limits has them; undefined for our own. */
   readonly limits?: string | undefined;
+  /** What HTTPS to GitLab trusts, where it was read before this process became the account; may throw auth's `Failure`. */
+  readonly certificates?: () => readonly string[];
   readonly stop: AbortSignal;
 }
 
@@ -24,17 +26,19 @@ export class Subject {
   readonly config: Config;
   readonly base: string;
   readonly limits: string | undefined;
+  readonly certificates: (() => readonly string[]) | undefined;
   readonly stop: AbortSignal;
   readonly #openLogin: () => Promise<Environment>;
   #login: Promise<Environment> | undefined;
   #podman: Promise<PodmanAnswer> | undefined;
   #scratch: string | undefined;
 
-  constructor({ account, config, base, login, limits, stop }: SubjectParts) {
+  constructor({ account, config, base, login, limits, certificates, stop }: SubjectParts) {
     this.account = account;
     this.config = config;
     this.base = base;
     this.limits = limits;
+    this.certificates = certificates;
     this.stop = stop;
     this.#openLogin = login;
   }

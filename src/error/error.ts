@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { type Blame, type ErrorCode, errorCodes } from "./codes.ts";
 
 /**
@@ -32,8 +33,14 @@ function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === "string" && Object.hasOwn(errorCodes, code);
 }
 
-/** The `code` of an error of Node's own (`ENOENT`, `EACCES`, …), or undefined for anything else. */
+/**
+ * The `code` of an error of Node's own (`ENOENT`, `EACCES`, …), or undefined for anything else. Node knows no name for some
+ * of the system's numbers, a used up quota's (`EDQUOT`) among them: they get the system's name here.
+ */
 export function systemErrorCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  const number = "errno" in error && typeof error.errno === "number" ? -error.errno : 0;
+  if (error.code !== "UNKNOWN" || number <= 0) return error.code;
+  const known = Object.entries(constants.errno).find(([, value]) => value === number);
+  return known?.[0] ?? error.code;
 }

@@ -168,5 +168,6 @@ function advice(
     ...(executor === "shell" ? [] : ["- See that the compute nodes have data_dir under the same path."]),
     ...(state.kind === "exchangeable" ? [`- Move the program to a place that only root can write: ${state.why}.`] : []),
     `- After a change: jacamar check ${file}`,
+    "- See what a job would meet here: jacamar doctor --user NAME",
   ];
 }

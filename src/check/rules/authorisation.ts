@@ -43,42 +43,64 @@ function rootOnly({ auth }: Config): Finding[] {
   return [{ path, at: "key", message: 'needs root, and with downscope = "sudo" the runner is not root' }];
 }
 
-export const loosenedAuth: Rule = {
-  name: "auth-loosened",
+export const protectionOff: Rule = {
+  name: "protection-off",
   severity: "warning",
-  means: "A check of `jacamar-auth` is off, or looks away.",
+  means: "A key turns a protection off, or lets it look away.",
   why: "The message says which one, and what it would have stopped.",
   remedy: "Turn it on again unless the site has a reason that it could tell an auditor.",
-  find: ({ config: { auth } }) => {
-    if (auth === undefined) return [];
-    const { logging, runas } = auth;
-    const longestDelaySeconds = 600;
-    const rules: readonly (readonly [boolean, readonly string[], string])[] = [
-      [
-        auth.jwt_required_aud === undefined,
-        [],
-        "jwt_required_aud is not set: a token that a job made for another service is taken, too",
-      ],
-      [
-        auth.allow_bot_accounts && runas?.validation_script !== undefined,
-        ["allow_bot_accounts"],
-        "lets accounts run jobs whose names GitLab's users choose themselves; the RunAs script must refuse what it does not know",
-      ],
-      [
-        auth.jwt_exp_delay > longestDelaySeconds,
-        ["jwt_exp_delay"],
-        "lets tokens be used long after they have ended; clocks are better kept right",
-      ],
-      [logging?.enabled === false, ["logging", "enabled"], "leaves no trace of who ran what"],
-      [logging?.required === false, ["logging", "required"], "lets jobs run whose decision nobody can look up"],
-      [
-        auth.downscope === "none",
-        ["downscope"],
-        "all jobs run as the account of the runner, and can read what the others left",
-      ],
-    ];
-    return rules
+  find: ({ config }) =>
+    [...generalLooseness(config), ...authLooseness(config)]
       .filter(([holds]) => holds)
-      .map(([, names, message]): Finding => ({ path: ["auth", ...names], at: "key", message }));
-  },
+      .map(([, path, message]): Finding => ({ path, at: "key", message })),
 };
+
+/** Whether something is loose, the key that makes it so, and what it would have stopped. */
+type Looseness = readonly [holds: boolean, path: Path, message: string];
+
+/** ID tokens end after minutes; more slack than that is not for clocks. */
+const longestDelaySeconds = 600;
+
+function generalLooseness({ general, batch }: Config): Looseness[] {
+  return [
+    [
+      general.unrestricted_cmd_line,
+      ["general", "unrestricted_cmd_line"],
+      "shows the tokens of jobs to everybody on the machine, on command lines",
+    ],
+    [
+      batch.allow_illegal_args,
+      ["batch", "allow_illegal_args"],
+      "lets users take the arguments by which their jobs are found and followed, so that a job may be lost",
+    ],
+  ];
+}
+
+function authLooseness({ auth }: Config): Looseness[] {
+  if (auth === undefined) return [];
+  const { logging, runas } = auth;
+  return [
+    [
+      auth.jwt_required_aud === undefined,
+      ["auth"],
+      "jwt_required_aud is not set: a token that a job made for another service is taken, too",
+    ],
+    [
+      auth.allow_bot_accounts && runas?.validation_script !== undefined,
+      ["auth", "allow_bot_accounts"],
+      "lets accounts run jobs whose names GitLab's users choose themselves; the RunAs script must refuse what it does not know",
+    ],
+    [
+      auth.jwt_exp_delay > longestDelaySeconds,
+      ["auth", "jwt_exp_delay"],
+      "lets tokens be used long after they have ended; clocks are better kept right",
+    ],
+    [logging?.enabled === false, ["auth", "logging", "enabled"], "leaves no trace of who ran what"],
+    [logging?.required === false, ["auth", "logging", "required"], "lets jobs run whose decision nobody can look up"],
+    [
+      auth.downscope === "none",
+      ["auth", "downscope"],
+      "all jobs run as the account of the runner, and can read what the others left",
+    ],
+  ];
+}

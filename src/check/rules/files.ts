@@ -1,4 +1,5 @@
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { readScript } from "../../auth/runas-script.ts";
 import { show } from "../../config/problem.ts";
 import { systemErrorCode } from "../../error/error.ts";
@@ -86,20 +87,32 @@ export const exchangeableFiles: Rule = {
   name: "file-exchangeable",
   severity: "problem",
   means:
-    "Somebody else than root and the owner of the configuration can put another file in the place of one that the configuration names.",
+    "Somebody else than root and the owner of the configuration can put another file in the place of the configuration, or of one that it names.",
   why: "Whoever can exchange a program or script that runs for every job acts as every user; whoever can exchange the certificates can pass for GitLab.",
   remedy:
     "Give the file, and every directory above it, to root, and close them to others' writing: `chown root: PATH; chmod go-w PATH`.",
-  find: (subject) =>
-    subject.elsewhere
-      ? []
-      : namedFiles(subject).flatMap((file): Finding[] => {
-          const state = lookAtFile(file.path, trustedAccounts(subject));
-          return state.kind === "exchangeable"
-            ? [{ path: file.key, at: "value", message: `${state.why}; who does so ${file.risk}` }]
-            : [];
-        }),
+  find: (subject) => {
+    if (subject.elsewhere) return [];
+    const whyUnsafe = (path: string): string | undefined => {
+      const state = lookAtFile(path, trustedAccounts(subject));
+      return state.kind === "exchangeable" ? state.why : undefined;
+    };
+    const own = subject.file === undefined ? undefined : whyUnsafe(dirname(subject.file.path));
+    return [
+      ...(own === undefined ? [] : [ownPlace(own)]),
+      ...namedFiles(subject).flatMap(({ path, key, risk }): Finding[] => {
+        const why = whyUnsafe(path);
+        return why === undefined ? [] : [{ path: key, at: "value", message: `${why}; who does so ${risk}` }];
+      }),
+    ];
+  },
 };
+
+/** The file itself has been looked at when it was read. */
+function ownPlace(why: string): Finding {
+  const message = `${why}, so this file could be exchanged; who does so decides as whom jobs run`;
+  return { path: [], at: { line: 1, column: 1 }, message };
+}
 
 /** Who can write the configuration decides what runs anyway. */
 function trustedAccounts({ file }: CheckSubject): number[] {

@@ -40,6 +40,18 @@ describe("the check free-space", { skip: needsRoot }, () => {
     assert.deepEqual(await findings(mount("size=8g,nr_inodes=100")), ["wrong space-no-files"]);
   });
 
+  test("finds that the quota is used up where there is room, by trying", async () => {
+    const setup = `truncate -s 200M $work/image; mkfs.btrfs -q $work/image > /dev/null 2>&1; mkdir $work/btrfs
+mount -o loop $work/image $work/btrfs; btrfs subvolume create $work/btrfs/scratch > /dev/null
+chmod 1777 $work/btrfs/scratch; btrfs quota enable $work/btrfs; btrfs qgroup limit 128K $work/btrfs/scratch`;
+    const { findings: found } = await bench.look("free-space", setup, { ...options, dataDir: "WORK/btrfs/scratch" });
+    assert.deepEqual(
+      found.map(({ name, level }) => `${level} ${name}`),
+      // The image is as small as it can be made.
+      ["warning space-low", "wrong space-quota"],
+    );
+  });
+
   test("leaves nothing where it has tried to write", async () => {
     const { kind, text } = await bench.look("free-space", "mkdir -m 1777 $work/scratch", options);
     assert.equal(kind, "ok", text);

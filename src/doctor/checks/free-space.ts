@@ -26,6 +26,7 @@ const lowBytes = 2048 * mib;
 const fewFiles = 1000;
 /** Enough to be refused by a quota that is used up, and nothing to be noticed. */
 const trialBytes = 256 * 1024;
+const trial = Buffer.alloc(trialBytes);
 
 export const freeSpace = defineCheck<Name>({
   name: "free-space",
@@ -123,7 +124,8 @@ function writeSome(directory: string): string | undefined {
     own = mkdtempSync(`${directory}/.jacamar-doctor-`);
     const descriptor = openSync(`${own}/trial`, "wx", 0o600);
     try {
-      writeSync(descriptor, Buffer.alloc(trialBytes));
+      // What a quota leaves is taken before it refuses.
+      for (let done = 0; done < trialBytes; ) done += writeSync(descriptor, trial, done);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);

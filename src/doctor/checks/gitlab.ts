@@ -59,7 +59,7 @@ export const gitlab = defineCheck<Name>({
     const url = URL.parse(`${server.replace(/\/+$/, "")}/oauth/discovery/keys`);
     if (url === null) return skipped("gitlab_server is no address");
     const answer = await askServer(url, {
-      certificates: () => certificates(tlsCaFile),
+      certificates: subject.certificates ?? (() => certificates(tlsCaFile)),
       environment,
       limitMilliseconds,
     });

@@ -26,7 +26,7 @@ describe("the check scheduler", { skip: needsRoot }, () => {
 
   test("takes an answer for one", async () => {
     const { kind, text } = await bench.look("scheduler", slurm('echo "Slurmctld(primary) at host is UP"'), options);
-    assert.deepEqual([kind, text], ["ok", "Slurm answers"]);
+    assert.deepEqual([kind, text], ["ok", "Slurm answers; containers run on its nodes: look there, too"]);
   });
 
   test("finds that its programs are missing", async () => {

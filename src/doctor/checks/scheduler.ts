@@ -57,7 +57,7 @@ export const scheduler = defineCheck<Name>({
     // scontrol says DOWN and ends with 0 or 1, by its version.
     const isDown = /\bis DOWN\b/.test(answer.stdout) && !/\bis UP\b/.test(answer.stdout);
     if ("exitCode" in answer.ending && answer.ending.exitCode === 0 && !isDown)
-      return outcomeOf([], `${known.title} answers`);
+      return outcomeOf([], `${known.title} answers; containers run on its nodes: look there, too`);
     const said =
       "signal" in answer.ending
         ? `no answer within ${answerSeconds} s`

@@ -98,3 +98,32 @@ for (const image of [undefined, "localhost/jacamar-busybox"]) {
     }
   });
 }
+
+describe("a quota in data_dir", { skip }, () => {
+  let image = "";
+  afterEach(() => rmSync(image, { force: true }));
+
+  /** A large file system of which the user may have hardly anything. */
+  function mountWithQuota(): string {
+    image = join(jobs.directory, "image");
+    const part = join(place, "part");
+    execFileSync("truncate", ["--size", "200M", image]);
+    execFileSync("mkfs.btrfs", ["--quiet", image], { stdio: "ignore" });
+    execFileSync("mount", ["-o", "loop", image, place]);
+    execFileSync("btrfs", ["subvolume", "create", part], { stdio: "ignore" });
+    execFileSync("chown", [String(jobs.user.uid), part]);
+    execFileSync("btrfs", ["quota", "enable", place]);
+    execFileSync("btrfs", ["qgroup", "limit", "32K", part]);
+    return part;
+  }
+
+  it("that is used up stops prepare, and is told from a full file system", async () => {
+    const job = jobs.job({ dataDir: join(mountWithQuota(), "data") });
+    const used =
+      /^ERROR: Cannot write "[^"]+": your quota is used up\n {2}Remove files of yours there, then retry the job\.\n/;
+    const prepare = await prepareFails(job);
+    assertOneMessage(prepare, "system", used);
+    assert.match(prepare.stderr, /\n {2}- your quota on the directory of your jobs \([^)]+\) is used up: remove files/);
+    assert.equal((await job.cleanup()).exitCode, 0);
+  });
+});
