@@ -15,7 +15,7 @@ export const container = defineCheck<Name>({
   looksAt: "Whether a container starts: Podman runs `true` of this very machine, without any image.",
   network: false,
   ofMachine: false,
-  explains: ["podman_failed", "image_pull_failed"],
+  explains: ["podman_failed"],
   entries: {
     "container-runtime": {
       level: "wrong",

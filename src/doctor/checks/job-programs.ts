@@ -13,7 +13,7 @@ export const jobPrograms = defineCheck<Name>({
     "The programs that the runner's own stages need on the PATH of the user's login, where these stages run on the host.",
   network: false,
   ofMachine: false,
-  explains: ["shell_failed", "directory_failed"],
+  explains: [],
   entries: {
     "programs-no-git": {
       level: "wrong",

@@ -7,7 +7,7 @@ export const storageDriver = defineCheck<Name>({
   looksAt: "The storage driver that Podman really uses, whatever storage.conf says, and what the file system gives it.",
   network: false,
   ofMachine: false,
-  explains: ["disk_full", "image_pull_failed", "image_archive_failed"],
+  explains: ["disk_full", "image_archive_failed"],
   entries: {
     "storage-vfs": {
       level: "wrong",
