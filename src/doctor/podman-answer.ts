@@ -4,7 +4,7 @@ import type { Account } from "../account/account.ts";
 import type { Config } from "../config/schema.ts";
 import { JacamarError } from "../error/error.ts";
 import { lastLine, PodmanClient, succeeded } from "../podman/client.ts";
-import { makeRuntimeDirectory } from "../podman/surroundings.ts";
+import { makeRuntimeDirectory, systemRuntimeDirectory } from "../podman/surroundings.ts";
 import type { Environment } from "../process/command.ts";
 import { readStorageConfiguration, type StorageConfiguration } from "./storage-configuration.ts";
 
@@ -82,7 +82,7 @@ export async function askPodman(owner: PodmanOwner): Promise<PodmanAnswer> {
   const runtimeDirectory = firstUse ? scratch : makeRuntimeDirectory(account, owner.base);
   const client = new PodmanClient(
     config.general.podman.application_path ?? "podman",
-    { ...login, XDG_RUNTIME_DIR: runtimeDirectory, TMPDIR: scratch },
+    { ...login, ...(firstUse ? sessionBus(account) : {}), XDG_RUNTIME_DIR: runtimeDirectory, TMPDIR: scratch },
     "/",
   );
   const globalOptions = firstUse ? ["--root", `${scratch}/root`, "--runroot", `${scratch}/run`] : [];
@@ -106,6 +106,13 @@ export async function askPodman(owner: PodmanOwner): Promise<PodmanAnswer> {
     if (error instanceof JacamarError && error.code === "podman_missing") return { kind: "missing", error };
     throw error;
   }
+}
+
+/** The user's systemd, which Podman would else look for in `XDG_RUNTIME_DIR`. */
+function sessionBus(account: Account): Environment {
+  const directory = systemRuntimeDirectory(account);
+  const hasBus = directory !== undefined && existsSync(`${directory}/bus`);
+  return hasBus ? { DBUS_SESSION_BUS_ADDRESS: `unix:path=${directory}/bus` } : {};
 }
 
 function parseInfo(json: string): PodmanInfo | undefined {

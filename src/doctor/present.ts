@@ -24,7 +24,7 @@ export function asText(heading: Heading, looked: readonly Looked[]): string {
       ? ["Only the machine was looked at. As a user's job would meet it: jacamar doctor --user NAME"]
       : []),
   ];
-  return `${lines.map(printable).join("\n")}\n`;
+  return `${lines.map((line) => printable(line).replaceAll("\n", " ")).join("\n")}\n`;
 }
 
 function linesOf({ check, outcome }: Looked, account: string): string[] {

@@ -1,4 +1,5 @@
 import { existsSync, statfsSync } from "node:fs";
+import { systemRuntimeDirectory } from "../../podman/surroundings.ts";
 import { readPodmanOptions } from "../../check/podman-options.ts";
 import type { Config } from "../../config/schema.ts";
 import { asRoot, asUser, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
@@ -57,10 +58,8 @@ export const cgroups = defineCheck<Name>({
     const version = isUnified() ? 2 : 1;
     const findings: Finding[] = [];
     const warned = /no systemd user session available|Falling back to --cgroup-manager=cgroupfs/.test(podman.said);
-    const noBus =
-      manager === "systemd" &&
-      !existsSync(`${podman.runtimeDirectory}/systemd`) &&
-      !existsSync(`${podman.runtimeDirectory}/bus`);
+    const session = systemRuntimeDirectory(subject.account) ?? podman.runtimeDirectory;
+    const noBus = manager === "systemd" && !existsSync(`${session}/systemd`) && !existsSync(`${session}/bus`);
     if (warned || noBus) {
       const text = `Podman wants cgroups of systemd, and ${subject.account.name} has no session of systemd's`;
       const advice = "ask the administrator to enable lingering for you";
