@@ -1,12 +1,13 @@
 import type { AccountAnswer, Group, SystemAccount } from "../account/lookup.ts";
-import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { Wish } from "../gitlab/variables.ts";
 import type { AccountKind } from "./account-kind.ts";
+import { checkNumber, checkRunner, findAccount } from "./account-rules.ts";
 import { type BotSign, botSign } from "./bot-account.ts";
 import { type AuthConfig, applyLists, applyShellList, type Listed, type ListVerdict } from "./lists.ts";
 import { type AccountName, isAccountName, isLogin } from "./name.ts";
 import { quoted, type Reason, type RefusalCode, type Rule } from "./reasons.ts";
+import { ask, Refusal } from "./refusal.ts";
 import type { RunAs } from "./runas.ts";
 import type { Claims } from "./token.ts";
 
@@ -59,15 +60,6 @@ export type Decision =
       readonly reasons: readonly Reason[];
     };
 
-/** Linux: what user ids that cannot be shown become (overflowuid), and `nobody`; the same in 16 bits. */
-const nobodies = [65534, 65535];
-const noNumber = 0xffff_ffff;
-/**
- * Numbers above UID_MIN that services get beside people: Debian's (Policy, 9.2.2: 60000 to 64999) and systemd's for
- * `DynamicUser=` (61184 to 65519), whose names are those of services. No service has a shell.
- */
-const services = { from: 60_000, to: 65_533 } as const;
-
 /**
  * Whose account a job runs in, or that it does not run. The account is the one that has the login of the signed token as its
  * name, byte for byte, unless the site's RunAs script names another; nothing else maps it. Whatever named it, it is never
@@ -102,18 +94,6 @@ interface Course {
   dataDir: string | undefined;
 }
 
-/** Stays in this file: `decide()` makes a value of it. */
-class Refusal extends Error {
-  readonly rule: Rule;
-  readonly code: RefusalCode;
-
-  constructor(rule: Rule, code: RefusalCode, detail: string) {
-    super(detail);
-    this.rule = rule;
-    this.code = code;
-  }
-}
-
 async function identify(
   input: AuthorizeInput,
   course: Course,
@@ -140,7 +120,7 @@ async function identify(
     throw new Refusal("name", "account_name_invalid", `${quoted(name)} can be no account of this system`);
   }
   pass("name", `${quoted(name)} is a valid name`);
-  const account = await findAccount(input, name);
+  const account = await findAccount(input.accounts.account, name);
   pass("account", `the system knows ${quoted(name)} as number ${account.uid}`);
   checkNumber(account, input.uidMin);
   pass("number", `${account.uid} is not below UID_MIN, ${input.uidMin}`);
@@ -248,54 +228,6 @@ function wishedAccount({ wish }: AuthorizeInput, variable: string | undefined): 
   throw new Refusal("runas", "runas_target_invalid", `${variable} asks for ${quoted(text)}, which can be no account`);
 }
 
-async function findAccount({ accounts }: AuthorizeInput, name: AccountName): Promise<SystemAccount> {
-  const answer = await ask("account", () => accounts.account(name));
-  if (!answer.found) {
-    const code = answer.why === "unknown" ? "account_unknown" : "account_other_name";
-    throw new Refusal("account", code, `${quoted(name)}: ${answer.detail}`);
-  }
-  if (answer.account.name !== name) {
-    throw new Refusal(
-      "account",
-      "account_other_name",
-      `the system takes ${quoted(name)} for ${quoted(answer.account.name)}`,
-    );
-  }
-  if (!/^\/(?!.*\p{C})/su.test(answer.account.home)) {
-    throw new Refusal("account", "account_unusable", `the entry of ${quoted(name)} has no home directory`);
-  }
-  return answer.account;
-}
-
-function checkNumber({ name, uid, gid, shell }: SystemAccount, uidMin: number): void {
-  if (uid === 0) throw new Refusal("number", "account_root", `${quoted(name)} is root`);
-  const usable = [uid, gid].every((id) => Number.isSafeInteger(id) && id >= 0 && id < noNumber);
-  if (!usable) throw new Refusal("number", "account_unusable", `the entry of ${quoted(name)} has no valid numbers`);
-  if (uid < uidMin) {
-    throw new Refusal("number", "account_system", `${quoted(name)} has the number ${uid}, below UID_MIN, ${uidMin}`);
-  }
-  if (nobodies.includes(uid)) {
-    throw new Refusal("number", "account_system", `${quoted(name)} has the number of nobody, ${uid}`);
-  }
-  if (gid === 0) throw new Refusal("number", "account_system", `the group of ${quoted(name)} is root's`);
-  if (uid >= services.from && uid <= services.to && /\/(?:nologin|false)$/.test(shell)) {
-    throw new Refusal("number", "account_system", `${quoted(name)} is a service's: ${uid}, with the shell ${shell}`);
-  }
-}
-
-function checkRunner({ name, uid }: SystemAccount, downscope: AuthConfig["downscope"], euid: number): string {
-  if (downscope === "none") {
-    if (uid === euid) return 'downscope is "none", and the account is the driver\'s own';
-    throw new Refusal(
-      "runner",
-      "account_unreachable",
-      `with downscope "none" every job runs as number ${euid}, which is not ${quoted(name)}`,
-    );
-  }
-  if (uid !== euid) return `the driver's own account has another number, ${euid}`;
-  throw new Refusal("runner", "account_of_runner", `${quoted(name)} is the runner's own account`);
-}
-
 async function findGroups({ accounts }: AuthorizeInput, account: SystemAccount): Promise<readonly Group[]> {
   return ask("lists", () => accounts.groups(account));
 }
@@ -308,13 +240,4 @@ function namesOf(groups: readonly Group[]): string[] {
 function heed(rule: Rule, code: RefusalCode, verdict: ListVerdict): string {
   if (verdict.allowed) return verdict.detail;
   throw new Refusal(rule, code, verdict.detail);
-}
-
-async function ask<Answer>(rule: Rule, question: () => Promise<Answer>): Promise<Answer> {
-  try {
-    return await question();
-  } catch (error) {
-    if (!(error instanceof JacamarError)) throw error;
-    throw new Refusal(rule, "name_service_failed", error.message);
-  }
 }

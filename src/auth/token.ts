@@ -1,13 +1,12 @@
 // oxlint-disable no-control-regex -- Refusing control characters is what the expression is for.
-import { createPublicKey, type KeyObject } from "node:crypto";
-import { jwtVerify } from "jose/jwt/verify";
 import * as v from "valibot";
-import { systemErrorCode } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { KeyServer } from "./key-server.ts";
-import type { SigningKey } from "./key-set.ts";
 import type { KeySource } from "./keys.ts";
 import { checkForm } from "./token-form.ts";
+import { importKey, quote, type Refusal, refusal, type TokenRefusalCode, verifySignature } from "./token-signature.ts";
+
+export type { TokenRefusalCode } from "./token-signature.ts";
 
 export interface TokenInput {
   /** What the job's variable holds; anybody who can write to the project can put anything there. */
@@ -22,29 +21,7 @@ export interface TokenInput {
   readonly now: Date;
 }
 
-/** Why a token is refused, for the system log. */
-export type TokenRefusalCode =
-  | "token_malformed"
-  | "header_refused"
-  | "algorithm_refused"
-  | "key_unknown"
-  | "key_unusable"
-  | "signature_invalid"
-  | "claim_missing"
-  | "claim_invalid"
-  | "issuer_wrong"
-  | "audience_wrong"
-  | "expired"
-  | "not_yet_valid"
-  | "issued_in_future"
-  | "job_incomplete"
-  | "other_job";
-
-export interface TokenRefusal {
-  readonly kind: "refused";
-  readonly code: TokenRefusalCode;
-  /** One plain sentence for the administrator. It holds nothing of a token that was not verified, and never the token. */
-  readonly reason: string;
+export interface TokenRefusal extends Refusal {
   readonly notes: readonly string[];
 }
 
@@ -162,93 +139,11 @@ export async function verifyToken(input: TokenInput): Promise<TokenVerdict> {
   if (publicKey === undefined) {
     return refuse("key_unusable", "The token names a key of the server's that is not a proper one.", notes);
   }
-  const payload = await verifyWith(input.token, publicKey, key.alg, input);
+  const payload = await verifySignature(input.token, publicKey, key.alg, { ...input, issuer: input.server.issuer });
   if ("kind" in payload) return { ...payload, notes };
   const verdict = judge(payload.claims, input);
   return { ...verdict, notes };
 }
-
-type Refusal = Omit<TokenRefusal, "notes">;
-
-/** Node's own way is faster than jose's. Undefined for a point that is not on its curve, for example. */
-function importKey(key: SigningKey): KeyObject | undefined {
-  try {
-    return createPublicKey({ key: { ...key }, format: "jwk" });
-  } catch {
-    return undefined;
-  }
-}
-
-async function verifyWith(
-  token: string,
-  key: KeyObject,
-  alg: SigningKey["alg"],
-  input: TokenInput,
-): Promise<{ readonly claims: Readonly<Record<string, unknown>> } | Refusal> {
-  try {
-    const { payload } = await jwtVerify(token, key, {
-      algorithms: [alg],
-      issuer: input.server.issuer,
-      ...(input.requiredAudience === undefined ? {} : { audience: input.requiredAudience }),
-      requiredClaims: ["iss", "aud", "exp", "nbf", "iat"],
-      clockTolerance: input.slackSeconds,
-      currentDate: input.now,
-    });
-    return { claims: payload };
-  } catch (error) {
-    return explain(error, input);
-  }
-}
-
-/** Throws what is no verdict on the token. jose's errors hold its claims, so none of them goes on as a cause. */
-function explain(error: unknown, input: TokenInput): Refusal {
-  const code = systemErrorCode(error);
-  switch (code) {
-    case "ERR_JWS_SIGNATURE_VERIFICATION_FAILED":
-      return refusal("signature_invalid", "The token's signature is not the server's.");
-    case "ERR_JWT_EXPIRED":
-      return refusal("expired", "The token has expired. Check the clock of this machine, and how long the job waited.");
-    case "ERR_JWT_CLAIM_VALIDATION_FAILED":
-      return explainClaim(error, input);
-    case "ERR_JWS_INVALID":
-    case "ERR_JWT_INVALID":
-      return refusal("token_malformed", "The token is not a signed token.");
-    case "ERR_JOSE_ALG_NOT_ALLOWED":
-    case "ERR_JOSE_NOT_SUPPORTED":
-      return refusal("algorithm_refused", "The token is not signed with an algorithm that is allowed.");
-    default:
-      throw error;
-  }
-}
-
-/** The signature was good by now, so the server's own words may be shown. */
-function explainClaim(error: unknown, input: TokenInput): Refusal {
-  const { claim, reason, payload } = v.parse(claimError, error);
-  if (reason === "missing") return refusal("claim_missing", `The token has no claim "${claim}".`);
-  if (reason === "invalid") return refusal("claim_invalid", `The token's claim "${claim}" is not what it should be.`);
-  switch (claim) {
-    case "iss":
-      return refusal(
-        "issuer_wrong",
-        `The token was issued by ${quote(payload.iss)}, and gitlab_server is "${input.server.issuer}".`,
-      );
-    case "aud":
-      return refusal(
-        "audience_wrong",
-        `The token is for ${quote(payload.aud)}, and jwt_required_aud is "${input.requiredAudience}".`,
-      );
-    case "nbf":
-      return refusal("not_yet_valid", "The token is not valid yet. Check the clock of this machine.");
-    default:
-      return refusal("claim_invalid", `The token's claim "${claim}" is not what it should be.`);
-  }
-}
-
-const claimError = v.object({
-  claim: v.string(),
-  reason: v.string(),
-  payload: v.object({ iss: v.optional(v.unknown()), aud: v.optional(v.unknown()) }),
-});
 
 /** Judges the claims of a token whose signature, issuer, audience and time are good. */
 function judge(
@@ -300,14 +195,6 @@ function textsOf(payload: Readonly<Record<string, unknown>>): ReadonlyMap<string
   return texts;
 }
 
-function refusal(code: TokenRefusalCode, reason: string): Refusal {
-  return { kind: "refused", code, reason };
-}
-
 function refuse(code: TokenRefusalCode, reason: string, notes: readonly string[] = []): TokenRefusal {
   return { ...refusal(code, reason), notes };
-}
-
-function quote(value: unknown): string {
-  return (JSON.stringify(value) ?? "nothing").slice(0, 300);
 }
