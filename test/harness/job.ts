@@ -8,6 +8,8 @@ export interface JobOptions {
   readonly user: User;
   /** The account that GitLab Runner has; without it `user`. */
   readonly runner?: User;
+  /** Whose the runner's files are; without it the runner's. For a driver that becomes the runner only now. */
+  readonly owner?: User;
   /** What stands before the name of a stage; without it `--no-auth`. */
   readonly before?: readonly string[];
   /** The launcher of the staged bundle. */
@@ -248,7 +250,8 @@ export class TestJob {
   }
 
   #give(path: string): void {
-    if (process.getuid?.() === 0) chownSync(path, this.#runner.uid, this.#runner.gid);
+    const { uid, gid } = this.#options.owner ?? this.#runner;
+    if (process.getuid?.() === 0) chownSync(path, uid, gid);
   }
 }
 

@@ -1,152 +1,226 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { startGitlab, type TestGitlab } from "../../harness/gitlab.ts";
-import { TestJob } from "../../harness/job.ts";
-import { testUser, type User } from "../../harness/machine.ts";
-import { makeServiceAccount, type ServiceAccount } from "../../harness/service-account.ts";
-import { type Stage, stageBundle } from "../../harness/stage.ts";
+import { asUser, testUser, type User } from "../../harness/machine.ts";
+import { doors, makeAccount, makePlace, type Place, removeAccount, skip } from "./support/place.ts";
 
-const isRoot = process.getuid?.() === 0;
 const user = testUser();
-const root: User = { name: "root", uid: 0, gid: 0, home: "/root" };
-const dataDir = join(user.home, ".jacamar-e2e-doors");
+const project = "jacamar-e2e-project";
 
-describe("jacamar-auth", { skip: isRoot ? false : "becoming another user takes root" }, () => {
-  let stage: Stage;
-  let gitlab: TestGitlab;
-  let account: ServiceAccount;
-  let service: User;
-
-  before(async () => {
-    stage = stageBundle();
-    gitlab = await startGitlab();
-    account = makeServiceAccount(stage);
-    service = account.user;
-  });
-  after(async () => {
-    await gitlab.stop();
-    account.remove();
-    stage.remove();
-    rmSync(dataDir, { recursive: true, force: true });
-  });
-
-  function newJob(
-    door: Door,
-    options: { image?: string; login?: string; claims?: Record<string, unknown> } = {},
-  ): TestJob {
-    const id = Math.floor(Math.random() * 1e9) + 1;
-    return new TestJob({
-      user,
-      runner: door === "setuid as root" ? root : service,
-      before: [],
-      jacamar: join(stage.directory, "jacamar-auth"),
-      id,
-      configuration: configuration(door === "sudo" ? "sudo" : "setuid"),
-      variables: {
-        SITE_ID_TOKEN: gitlab.sign({ jobId: id, login: options.login ?? user.name }, options.claims),
-      },
-      ...(options.image === undefined ? {} : { image: options.image }),
+for (const [number, door] of doors.entries()) {
+  describe(`jacamar-auth by ${door}`, { skip }, () => {
+    let place: Place;
+    before(async () => {
+      place = await makePlace(`doors-${number}`);
     });
-  }
+    after(() => place.remove());
 
-  function configuration(downscope: string): string {
-    return `
-[general]
-executor = "shell"
-data_dir = "${dataDir}"
-run_mechanism = "podman"
-gitlab_server = "${gitlab.url}"
-jwt_env_variable = "SITE_ID_TOKEN"
-kill_timeout = "5s"
-[general.podman]
-image_pull_policy = "never"
-[auth]
-downscope = "${downscope}"
-[auth.logging]
-enabled = false
-`;
-  }
+    it("runs a script on the host as the user, with the user's groups and no rights", async () => {
+      const job = place.job(door);
+      const { config, prepare, run, cleanup } = await job.whole(
+        "id -un; id -G; grep -E '^(Uid|CapPrm|CapEff)' /proc/self/status; umask; exit 7",
+      );
+      assert.equal(config.exitCode, 0, config.stderr);
+      assert.equal(prepare.exitCode, 0, prepare.stdout + prepare.stderr);
+      const groups = execFileSync("id", ["-G", user.name], { encoding: "utf8" }).trim();
+      assert.equal(run.exitCode, 1, run.stdout + run.stderr);
+      assert.equal(job.buildExitCode(), "7\n");
+      assert.ok(run.stdout.startsWith(`${user.name}\n${groups}\n`), run.stdout);
+      assert.match(run.stdout, new RegExp(`Uid:\\s+${user.uid}\\s+${user.uid}\\s+${user.uid}\\s+${user.uid}\n`));
+      assert.match(run.stdout, /CapPrm:\s+0+\nCapEff:\s+0+\n0077/);
+      assert.equal(run.stderr, "");
+      assert.equal(cleanup.exitCode, 0, cleanup.stderr);
+      job.remove();
+    });
 
-  const doors = ["setuid as root", "setuid with capabilities", "sudo"] as const;
-  type Door = (typeof doors)[number];
+    it("runs a script in a container of the user's, and reports its exit code where the user cannot go", async () => {
+      const job = place.job(door, { image: "localhost/jacamar-demo:latest" });
+      const { mode, uid } = statSync(job.directory);
+      assert.deepEqual([mode & 0o777, uid === user.uid], [0o700, false]);
+      const { prepare, run, cleanup } = await job.whole(
+        `cat /etc/os-release; id -u; ls ${job.directory} || echo closed; exit 125`,
+      );
+      assert.equal(prepare.exitCode, 0, prepare.stdout + prepare.stderr);
+      assert.match(run.stdout, /Jacamar demo image/);
+      assert.match(run.stdout, /^0\r?\n.*closed/ms);
+      assert.equal(run.exitCode, 1, run.stderr);
+      assert.equal(job.buildExitCode(), "125\n");
+      assert.equal(cleanup.exitCode, 0, cleanup.stderr);
+      job.remove();
+    });
 
-  for (const door of doors) {
-    describe(`by ${door}`, () => {
-      it("runs a script on the host as the user, with the user's groups and no rights", async () => {
-        const job = newJob(door);
-        const { config, prepare, run, cleanup } = await job.whole(
-          "id -un; id -G; grep -E '^(Uid|CapPrm|CapEff)' /proc/self/status; umask; exit 7",
-        );
-        assert.equal(config.exitCode, 0, config.stderr);
+    it("gives the user's further groups to a script, and to Podman with its containers", async () => {
+      const member = makeMember(`jacamar-e2e-member-${number}`);
+      try {
+        const job = place.job(door, { user: member, dataDir: "$HOME/.ci" });
+        const { prepare, run } = await job.whole("id -G");
         assert.equal(prepare.exitCode, 0, prepare.stdout + prepare.stderr);
-        const groups = execFileSync("id", ["-G", user.name], { encoding: "utf8" }).trim();
-        assert.equal(run.exitCode, 1, run.stdout + run.stderr);
-        assert.equal(job.buildExitCode(), "7\n");
-        assert.ok(run.stdout.startsWith(`${user.name}\n${groups}\n`), run.stdout);
-        assert.match(run.stdout, new RegExp(`Uid:\\s+${user.uid}\\s+${user.uid}\\s+${user.uid}\\s+${user.uid}\n`));
-        assert.match(run.stdout, /CapPrm:\s+0+\nCapEff:\s+0+\n0077/);
-        assert.equal(run.stderr, "");
-        assert.equal(cleanup.exitCode, 0, cleanup.stderr);
+        const groups = execFileSync("id", ["-G", member.name], { encoding: "utf8" });
+        assert.match(groups, / /, "the control: there are more than one");
+        assert.equal(run.stdout, groups);
         job.remove();
-      });
 
-      it("runs a script in a container of the user's", async () => {
-        const job = newJob(door, { image: "localhost/jacamar-demo:latest" });
-        const { prepare, run, cleanup } = await job.whole("cat /etc/os-release; id -u; exit 125");
-        assert.equal(prepare.exitCode, 0, prepare.stdout + prepare.stderr);
-        assert.match(run.stdout, /Jacamar demo image/);
-        assert.match(run.stdout, /^0$/m);
-        assert.equal(run.exitCode, 1, run.stderr);
-        assert.equal(job.buildExitCode(), "125\n");
-        assert.equal(cleanup.exitCode, 0, cleanup.stderr);
-        job.remove();
-      });
-
-      it("ends the script when the runner signals the stage", async () => {
-        const job = newJob(door);
-        await job.config();
-        await job.prepare();
-        const running = job.start(
-          "build_script",
-          "trap 'echo ended by TERM; exit 3' TERM; echo started; sleep 300 & wait",
-        );
+        const image = await importImage(member);
+        const inside = place.job(door, { user: member, dataDir: "$HOME/.ci", image });
+        await inside.config();
+        const ready = await inside.prepare();
+        assert.equal(ready.exitCode, 0, ready.stdout + ready.stderr);
+        const running = inside.start("build_script", "echo started; sleep 60");
         await running.until("started");
-        if (door === "setuid as root") running.killGroup("SIGTERM");
-        else
-          execFileSync("setpriv", [
-            `--reuid=${service.uid}`,
-            `--regid=${service.gid}`,
-            "--clear-groups",
-            "kill",
-            "-TERM",
-            String(running.pid),
-          ]);
-        const ended = await running.done;
-        assert.match(ended.stdout, /ended by TERM/);
-        assert.equal(ended.exitCode, 2, ended.stdout + ended.stderr);
-        await job.cleanup();
-        job.remove();
-      });
-
-      it("refuses root, whatever the token says, with one line and an id", async () => {
-        const job = newJob(door, { login: "root" });
-        const config = await job.config();
-        assert.equal(config.exitCode, 1);
-        assert.match(config.stderr, /^ERROR: This job may not run here \(id [0-9a-f]{12}\)\n  The administrators find/);
-        assert.equal(config.stdout, "");
-        job.remove();
-      });
-
-      it("refuses the token of another job", async () => {
-        const job = newJob(door, { claims: { job_id: "1" } });
-        const config = await job.config();
-        assert.equal(config.exitCode, 1);
-        assert.match(config.stderr, /^ERROR: This job may not run here/);
-        job.remove();
-      });
+        const wanted = groups.trim().split(" ").toSorted();
+        assert.deepEqual(groupsOfProcess("conmon", member.uid), wanted);
+        assert.deepEqual(
+          groupsOfProcess("sleep", member.uid).filter((gid) => !wanted.includes(gid)),
+          [],
+        );
+        running.killGroup("SIGTERM");
+        await running.done;
+        const cleanup = await inside.cleanup();
+        assert.equal(cleanup.exitCode, 0, cleanup.stderr);
+        inside.remove();
+      } finally {
+        await removeMember(member);
+      }
     });
+
+    it("ends the script when the runner signals the stage", async () => {
+      const job = place.job(door);
+      await job.config();
+      await job.prepare();
+      const running = job.start(
+        "build_script",
+        "trap 'echo ended by TERM; exit 3' TERM; echo started; sleep 300 & wait",
+      );
+      await running.until("started");
+      // As the runner does it, which may signal no process of the user's.
+      const runner = door === "setuid as root" ? 0 : place.service.uid;
+      execFileSync("setpriv", [`--reuid=${runner}`, "--clear-groups", "kill", "-TERM", "--", `-${running.pid}`]);
+      const ended = await running.done;
+      assert.match(ended.stdout, /ended by TERM/);
+      assert.equal(ended.exitCode, 2, ended.stdout + ended.stderr);
+      await job.cleanup();
+      job.remove();
+    });
+
+    it("refuses root, whatever the token says, with one line and an id", async () => {
+      const job = place.job(door, { login: "root" });
+      const config = await job.config();
+      assert.equal(config.exitCode, 1);
+      assert.match(config.stderr, /^ERROR: This job may not run here \(id [0-9a-f]{12}\)\n {2}The administrators find/);
+      assert.equal(config.stdout, "");
+      job.remove();
+    });
+
+    it("refuses the token of another job", async () => {
+      const job = place.job(door, { claims: { job_id: "1" } });
+      const config = await job.config();
+      assert.equal(config.exitCode, 1);
+      assert.match(config.stderr, /^ERROR: This job may not run here/);
+      job.remove();
+    });
+  });
+}
+
+describe("jacamar-auth refuses to work where its door is not tight", { skip }, () => {
+  let place: Place;
+  before(async () => {
+    place = await makePlace("untight");
+  });
+  after(() => place.remove());
+
+  it("a service account's program without the capabilities of its file", async (test) => {
+    if (place.stage.isPackaged) return test.skip("a package has no launcher that could start another Node.js");
+    const plain = launcher("plain", "--disable-sigusr1");
+    const job = place.job("setuid with capabilities", { jacamar: plain });
+    const config = await job.config();
+    assert.equal(config.exitCode, 0, config.stderr);
+    const prepare = await job.prepare();
+    assert.equal(prepare.exitCode, 2);
+    assert.match(prepare.stderr, /cannot be given up: jacamar-auth is not root and has no cap_setgid\n/);
+    job.remove();
+  });
+
+  it("a Node.js whose debugger a user could open with a signal", async (test) => {
+    if (place.stage.isPackaged) return test.skip("a package has no launcher that could start another Node.js");
+    const job = place.job("setuid as root", { jacamar: launcher("debugged", "--disable-warning=none") });
+    const config = await job.config();
+    assert.equal(config.exitCode, 0, config.stderr);
+    const prepare = await job.prepare();
+    assert.equal(prepare.exitCode, 2);
+    assert.match(prepare.stderr, /the user could open Node's debugger in this process/);
+    job.remove();
+  });
+
+  /** Starts the bundle of jacamar-auth with an option of Node's. */
+  function launcher(name: string, option: string): string {
+    const path = join(place.stage.directory, name);
+    const bundle = join(place.stage.directory, "jacamar-auth.cjs");
+    writeFileSync(path, `#!/bin/sh\nexec "${place.stage.node}" ${option} "${bundle}" "$@"\n`, { mode: 0o755 });
+    return path;
   }
 });
+
+/** An account in a further group, that can use Podman as the test user can. */
+function makeMember(name: string): User {
+  execFileSync("groupadd", ["--force", project]);
+  const member = makeAccount(name, ["--groups", project]);
+  const own = join(user.home, ".config/containers");
+  execFileSync("install", ["-d", "-o", name, "-g", String(member.gid), join(member.home, ".config")]);
+  execFileSync("cp", ["-R", own, join(member.home, ".config/containers")]);
+  execFileSync("sed", ["-i", `s|${user.home}/|${member.home}/|g`, ...filesIn(join(member.home, ".config/containers"))]);
+  execFileSync("chown", ["-R", `${member.uid}:${member.gid}`, join(member.home, ".config")]);
+  return member;
+}
+
+function filesIn(directory: string): string[] {
+  const entries = readdirSync(directory, { withFileTypes: true, recursive: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+async function removeMember(member: User): Promise<void> {
+  await asUser(member, ["podman", "unshare", "rm", "-rf", join(member.home, ".local"), join(member.home, ".ci")]);
+  try {
+    execFileSync("pkill", ["-KILL", "-U", String(member.uid)]);
+  } catch {
+    // Nothing of theirs is left, not even Podman's pause process.
+  }
+  removeAccount(member);
+  execFileSync("groupdel", [project]);
+  execFileSync("rm", ["-rf", `/tmp/jacamar-ci-${member.uid}`]);
+}
+
+async function importImage(member: User): Promise<string> {
+  const archive = await asUser(user, [
+    "podman",
+    "save",
+    "--quiet",
+    "--output",
+    "/var/tmp/jacamar-e2e-busybox.tar",
+    "localhost/jacamar-busybox",
+  ]);
+  assert.equal(archive.exitCode, 0, archive.stderr);
+  execFileSync("chmod", ["0644", "/var/tmp/jacamar-e2e-busybox.tar"]);
+  const loaded = await asUser(member, ["podman", "load", "--quiet", "--input", "/var/tmp/jacamar-e2e-busybox.tar"]);
+  assert.equal(loaded.exitCode, 0, loaded.stderr);
+  execFileSync("rm", ["-f", "/var/tmp/jacamar-e2e-busybox.tar"]);
+  return "localhost/jacamar-busybox";
+}
+
+/** The groups of a user's process of that name, its own first among equals, sorted. */
+function groupsOfProcess(name: string, uid: number): string[] {
+  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const status = readFileSync(`/proc/${pid}/status`, "utf8");
+      const [, real = ""] = /^Uid:\s+(\d+)/m.exec(status) ?? [];
+      if (!status.startsWith(`Name:\t${name}\n`) || Number(real) !== uid) continue;
+      const gid = /^Gid:\s+(\d+)/m.exec(status)?.[1] ?? "";
+      const groups = /^Groups:[ \t]*(.*)$/m.exec(status)?.[1]?.trim().split(" ") ?? [];
+      return [...new Set([gid, ...groups.filter((group) => group !== "")])].toSorted();
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+  throw new Error(`${name} of ${uid} does not run`);
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { asUser, checkout, type Ended, otherUser, testUser } from "../../harness/machine.ts";
@@ -236,6 +236,39 @@ describe("jacamar-auth does not believe", { skip }, () => {
     }
     assert.equal(existsSync(place.dataDir), false, "no forged stage has made anything");
     assert.equal(snapshot(), theirs);
+  });
+
+  it("the state of another job, also of the same user", async () => {
+    for (const door of doors) {
+      const [first, second] = [place.job(door), place.job(door)];
+      await first.config();
+      await second.config();
+      const prepare = await prepareWith(second, door, first.environment[stateVariable] ?? "");
+      assert.equal(prepare.exitCode, 2, prepare.stdout);
+      assert.match(prepare.stdout + prepare.stderr, /the config stage handed on was made for another job/);
+      assert.equal((await second.prepare()).exitCode, 0, "the control: its own state");
+      for (const job of [first, second]) {
+        await job.cleanup();
+        job.remove();
+      }
+    }
+  });
+
+  it("a configuration that somebody else could exchange", async () => {
+    const spoils: readonly (readonly [what: string, spoil: (job: TestJob) => void])[] = [
+      ["an open directory above it", (job) => chmodSync(job.directory, 0o777)],
+      ["a directory of the user's", (job) => chownSync(job.directory, user.uid, user.gid)],
+      ["a file of the user's", (job) => chownSync(join(job.directory, "jacamar.toml"), user.uid, user.gid)],
+      ["an open file", (job) => chmodSync(join(job.directory, "jacamar.toml"), 0o666)],
+    ];
+    for (const [what, spoil] of spoils) {
+      const job = place.job("setuid as root");
+      spoil(job);
+      const config = await job.config();
+      assert.equal(config.exitCode, 2, what);
+      assert.match(config.stderr, /^ERROR: Cannot use the configuration file/, what);
+      job.remove();
+    }
   });
 
   it("a state whose directories are another's", async () => {

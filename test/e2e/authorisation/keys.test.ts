@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { TestJob } from "../../harness/job.ts";
 import { type Ended, otherUser, testUser, type User } from "../../harness/machine.ts";
 import {
   type DoorJob,
@@ -95,6 +96,9 @@ describe("the keys of [auth]", { skip }, () => {
     const { config } = await whole({ auth: "no_new_privs = true" });
     assert.equal(config.exitCode, 2);
     assert.match(config.stderr, /no_new_privs and run_mechanism = "podman" exclude each other\n.*newuidmap/);
+    const batch = await whole({ auth: "no_new_privs = true", mechanism: "none", executor: "slurm" });
+    assert.equal(batch.config.exitCode, 2);
+    assert.match(batch.config.stderr, /no_new_privs and executor = "slurm" exclude each other/);
   });
 
   it("max_env_chars: a variable that is longer refuses the job, one that just fits does not", async () => {
@@ -268,22 +272,65 @@ describe("the keys of [auth]", { skip }, () => {
     assert.match(daemon.config.stderr, refusedLine);
   });
 
-  it("an account whose home is missing or / runs in data_dir, and no home is ever made", async () => {
-    const homeless: User = makeAccount("jacamar-e2e-home", ["--no-create-home", "--home-dir", "/nonexistent/home"]);
-    try {
-      const { run, config } = await whole(
-        { user: homeless, dataDir: shared, auth: "root_dir_creation = true", mechanism: "none" },
-        "id -un; pwd",
-      );
-      assert.equal(config.exitCode, 0, config.stderr);
-      assert.match(run.stdout, /^jacamar-e2e-home\n/, run.stdout + run.stderr);
-      const inHome = await whole({ user: homeless, dataDir: "$HOME/ci", mechanism: "none" });
-      assert.equal(inHome.config.exitCode, 0, inHome.config.stderr);
-      assert.equal(inHome.prepare.exitCode, 2);
-      assert.throws(() => statSync("/nonexistent"), { code: "ENOENT" });
-    } finally {
-      removeAccount(homeless);
+  describe("an account with an odd home", () => {
+    const inHome = { dataDir: "$HOME/ci", mechanism: "none" } as const;
+    const outside = { dataDir: "", auth: "root_dir_creation = true", mechanism: "none" } as const;
+
+    for (const [what, home, refusal] of [
+      ["that is missing", "/nonexistent/home", /^ERROR: Cannot make "\/nonexistent/],
+      ["that is /", "/", /^ERROR: Cannot make "\/ci": EACCES/],
+      ["that is somebody else's", other.home, /^ERROR: The directory ".*" belongs to the account number/],
+      ["that is root's", "/root", /^ERROR: Cannot make "\/root\/ci": EACCES/],
+    ] as const) {
+      it(`${what} runs in data_dir, and nothing is made in such a home`, async () => {
+        const account: User = makeAccount("jacamar-e2e-home", ["--no-create-home", "--home-dir", home]);
+        try {
+          const { run, config } = await whole({ ...outside, user: account, dataDir: shared }, "id -un; pwd");
+          assert.equal(config.exitCode, 0, config.stderr);
+          assert.match(run.stdout, /^jacamar-e2e-home\n/, run.stdout + run.stderr);
+          const refused = await whole({ ...inHome, user: account });
+          assert.equal(refused.prepare.exitCode, 2, refused.prepare.stdout);
+          assert.match(refused.prepare.stderr, refusal);
+          assert.throws(() => statSync(join(home, "ci")), { code: "ENOENT" });
+        } finally {
+          rmSync(join(shared, "jacamar-e2e-home"), { recursive: true, force: true });
+          removeAccount(account);
+        }
+      });
     }
+  });
+
+  describe('downscope = "none"', () => {
+    const none = (account: User, login: string): TestJob => {
+      const id = Math.floor(Math.random() * 1e9) + 1;
+      return new TestJob({
+        user: account,
+        before: [],
+        id,
+        jacamar: `${place.stage.jacamar}-auth`,
+        variables: { SITE_ID_TOKEN: place.gitlab.sign({ jobId: id, login }) },
+        configuration: `[general]\nexecutor = "shell"\ndata_dir = "$HOME/.ci"\ngitlab_server = "${place.gitlab.url}"
+jwt_env_variable = "SITE_ID_TOKEN"\n[auth]\ndownscope = "none"\n[auth.logging]\nenabled = false\n`,
+      });
+    };
+
+    it("runs the jobs of the account that calls, and nobody else's, without what that account left open", async () => {
+      const leaking = join(place.stage.directory, "leaking");
+      writeFileSync(leaking, `#!/bin/bash\nexec 77</etc/hostname\nexec "$@"\n`, { mode: 0o755 });
+      const job = none(other, other.name);
+      assert.equal((await job.config()).exitCode, 0);
+      assert.equal((await job.prepare()).exitCode, 0);
+      const run = await job.start("build_script", "id -un; cat <&77 || true", [leaking]).done;
+      assert.equal(run.stdout, `${other.name}\n`);
+      assert.match(run.stderr, /77: Bad file descriptor/);
+      await job.cleanup();
+      job.remove();
+      const strangers = none(other, user.name);
+      const config = await strangers.config();
+      assert.match(config.stderr, refusedLine);
+      strangers.remove();
+      rmSync(join(other.home, ".ci"), { recursive: true, force: true });
+    });
   });
 
   async function whole(

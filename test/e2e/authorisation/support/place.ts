@@ -33,6 +33,9 @@ export interface DoorJob extends Partial<Omit<JobOptions, "user" | "runner" | "b
   /** What `[general]` has as `data_dir`. */
   readonly dataDir?: string;
   readonly mechanism?: "podman" | "none";
+  readonly executor?: string;
+  /** The driver is started by root, and becomes the runner by itself. */
+  readonly startedByRoot?: boolean;
 }
 
 /** A site with all three doors: a staged bundle, a GitLab, and a service account with capabilities and a sudoers line. */
@@ -64,6 +67,7 @@ export async function makePlace(name: string, protocol: "http" | "https" = "http
 
   function job(door: Door, options: DoorJob = {}): TestJob {
     const id = Math.floor(Math.random() * 1e9) + 1;
+    const runner = door === "setuid as root" ? root : service;
     const login = options.login ?? options.user?.name ?? user.name;
     const token = options.withoutToken ? {} : { SITE_ID_TOKEN: gitlab.sign({ jobId: id, login }, options.claims) };
     return new TestJob({
@@ -71,7 +75,8 @@ export async function makePlace(name: string, protocol: "http" | "https" = "http
       configuration: configuration(door, options),
       ...options,
       user: options.user ?? user,
-      runner: door === "setuid as root" ? root : service,
+      runner: options.startedByRoot ? root : runner,
+      owner: runner,
       before: options.unobfuscated ? ["-u"] : [],
       id,
       variables: { ...token, ...options.variables },
@@ -82,7 +87,7 @@ export async function makePlace(name: string, protocol: "http" | "https" = "http
     const mechanism = options.mechanism ?? "podman";
     return `
 [general]
-executor = "shell"
+executor = "${options.executor ?? "shell"}"
 data_dir = "${options.dataDir ?? dataDir}"
 ${mechanism === "podman" ? 'run_mechanism = "podman"' : ""}
 gitlab_server = "${gitlab.url}"

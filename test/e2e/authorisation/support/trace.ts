@@ -7,6 +7,8 @@ export interface Call {
   readonly pid: number;
   /** The process whose thread it is, where a `clone` said so; else the thread itself. */
   readonly thread: number;
+  /** Whether the process, or one that it comes from, had become the user of the trace by then. */
+  readonly isUsers: boolean;
   readonly name: string;
   /** The whole call, `name(arguments) = result`. */
   readonly line: string;
@@ -16,8 +18,12 @@ export interface Call {
   readonly paths: readonly string[];
 }
 
-/** Reads the output of strace; what was interrupted by another thread's call is put together again. */
-export function readTrace(text: string): Call[] {
+/**
+ * Reads the output of strace; what was interrupted by another thread's call is put together again.
+ *
+ * @param uid of the user of the trace.
+ */
+export function readTrace(text: string, uid: number): Call[] {
   const begun: { pid: number; line: string }[] = [];
   const open = new Map<number, { pid: number; line: string }>();
   for (const raw of text.split("\n")) {
@@ -41,6 +47,7 @@ export function readTrace(text: string): Call[] {
     if (created !== undefined) leaders.set(Number(created), leaders.get(pid) ?? pid);
   }
   const descriptors = new Map<string, string>();
+  const through = new Set<number>();
   return begun.map(({ pid, line }, index) => {
     const thread = leaders.get(pid) ?? pid;
     const name = /^\w+/.exec(line)?.[0] ?? "";
@@ -49,8 +56,21 @@ export function readTrace(text: string): Call[] {
     );
     const [, opened, target] = /\) += (\d+)<([^>]*)>$/.exec(line) ?? [];
     if (opened !== undefined && target !== undefined) descriptors.set(`${thread} ${opened}`, target);
-    return { index, pid, thread, name, line, error: /\) += -1 (E[A-Z]+)/.exec(line)?.[1], paths };
+    const isUsers = through.has(thread);
+    const child = /^(?:clone3?|v?fork)\((?!.*CLONE_THREAD).* = (\d+)/.exec(line)?.[1];
+    if (isUsers && child !== undefined) through.add(Number(child));
+    // The C library lets each thread do it; the process is the user when its own has.
+    if (pid === thread && becomes(line, uid)) through.add(thread);
+    return { index, pid, thread, isUsers, name, line, error: /\) += -1 (E[A-Z]+)/.exec(line)?.[1], paths };
   });
+}
+
+/** Whether a call makes somebody the user. */
+export function becomes(line: string, uid: number): boolean {
+  return (
+    new RegExp(`^set(?:uid|reuid|resuid)\\((?:${uid}|-1)(?:, (?:${uid}|-1))*\\) += 0`).test(line) &&
+    line.includes(`${uid}`)
+  );
 }
 
 function pathsOf(name: string, line: string): string[] {
