@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { JacamarError } from "../error/error.ts";
 import type { Ending, Environment } from "./command.ts";
 import { orphaned } from "./signals.ts";
 
@@ -59,7 +60,7 @@ export function supervise(
 
 /**
  * Reads the first line of standard input, and then fires when anything more comes, or the input ends: whoever handed the work
- * over wants it to end, or is gone (`orphaned`). Rejects when there is no whole line of at most `limitBytes`.
+ * over wants it to end, or is gone (`orphaned`). Rejects with `runner_contract` when there is no whole line of at most `limitBytes`.
  */
 export function readHandedOver(limitBytes: number): Promise<{ line: string; gone: AbortSignal }> {
   const controller = new AbortController();
@@ -78,15 +79,21 @@ export function readHandedOver(limitBytes: number): Promise<{ line: string; gone
         const line = Buffer.concat(chunks).subarray(0, bytes - chunk.length + end);
         resolve({ line: line.toString("utf8"), gone: controller.signal });
       } else if (bytes > limitBytes) {
-        reject(new Error("more was handed over than is allowed"));
+        reject(notHandedOver());
       }
     });
     const over = () => {
       if (resolved) controller.abort(orphaned);
-      else reject(new Error("nothing was handed over"));
+      else reject(notHandedOver());
     };
     process.stdin.once("end", over);
     process.stdin.once("close", over);
     process.stdin.once("error", over);
+  });
+}
+
+function notHandedOver(): JacamarError {
+  return new JacamarError("runner_contract", "Standard input does not hold what jacamar-auth hands over", {
+    hint: "This call is for jacamar-auth alone.",
   });
 }

@@ -5,6 +5,7 @@ import { startGitlab, type TestGitlab } from "../../../harness/gitlab.ts";
 import { type JobOptions, TestJob } from "../../../harness/job.ts";
 import { testUser, type User } from "../../../harness/machine.ts";
 import { type Stage, stageBundle } from "../../../harness/stage.ts";
+import { sudoersLines } from "../../../harness/sudoers.ts";
 
 /** Becoming another user takes root: what `describe` gets as `skip`. */
 export const skip = process.getuid?.() === 0 ? false : "becoming another user takes root";
@@ -61,9 +62,7 @@ export async function makePlace(name: string, protocol: "http" | "https" = "http
   rmSync(dataDir, { recursive: true, force: true });
   const sudoers = `/etc/sudoers.d/jacamar-e2e-${name}`;
   stage.giveCapabilities(service.gid);
-  writeFileSync(sudoers, `${service.name} ALL=(ALL,!root) NOPASSWD: ${join(stage.directory, "jacamar")} --handover\n`, {
-    mode: 0o440,
-  });
+  writeFileSync(sudoers, sudoersLines(service.name, stage.directory), { mode: 0o440 });
 
   function job(door: Door, options: DoorJob = {}): TestJob {
     const id = Math.floor(Math.random() * 1e9) + 1;
