@@ -50,8 +50,8 @@ export class Telling {
   }
 
   /**
-   * Logs that the job does not run for an error on the way to the decision, and returns the error for the user. What a user can do
-   * nothing about, and what tells of the site, is said without detail. Throws `log_failed`.
+   * Logs that the job does not run for an error on the way to the decision, and returns the error for the user. What tells of the
+   * site's network is said without detail. Throws `log_failed`.
    */
   async fail(error: JacamarError): Promise<JacamarError> {
     // What is the job's fault quotes the job, and what a user wrote is not for a log.
@@ -59,13 +59,14 @@ export class Telling {
     this.note([`${error.code}: ${reason}`]);
     await this.#write("refused", "The job does not run", undefined);
     if (error.code !== "keys_unavailable") return error;
-    return this.#plain(error.code, "It cannot be found out whose this job is", error.message);
+    return this.#plain(error.code, "It cannot be found out whose this job is", error.message, error.hint);
   }
 
-  #plain(code: JacamarError["code"], message: string, reason: string): JacamarError {
+  #plain(code: JacamarError["code"], message: string, reason: string, hint?: string): JacamarError {
     const detail = this.#unobfuscated ? `: ${reason}` : "";
+    const where = "The administrators find the reason in their log under this id.";
     return new JacamarError(code, `${message} (id ${this.#id})${detail}`, {
-      hint: "The administrators find the reason in their log under this id.",
+      hint: hint === undefined ? where : `${where}\n  ${hint}`,
     });
   }
 

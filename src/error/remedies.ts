@@ -24,7 +24,7 @@ export const remedies: Readonly<Record<ErrorCode, string>> = {
   job_refused:
     "The job log shows an id. The reason, with every rule, stands in the system log under it: [authorization.md](authorization.md). `jacamar explain` asks the same rules.",
   authorization_failed:
-    "Something that the decision needs did not answer: the name service, or the site's RunAs script. The system log has it under the id of the job log.",
+    "Something that the decision needs did not answer: the name service, the site's RunAs script, or GitLab on who the user is. The system log has it under the id of the job log.",
   keys_unavailable:
     "From the machine of the runner: `curl GITLAB/oauth/discovery/keys`. Behind a proxy or with certificates of your own: `tls-ca-file`, `HTTPS_PROXY`.",
   id_token_missing:

@@ -82,7 +82,8 @@ describe("jacamar-auth asks a GitLab with a certificate of the site's own author
       assert.equal(config.exitCode, 2, config.stderr);
       const [, id] = undecidedLine.exec(config.stderr) ?? [];
       assert.ok(id !== undefined, config.stderr);
-      assert.equal(config.stderr.split("\n").length, 3, "nothing more");
+      const hint = `  Check from this machine: curl ${place.gitlab.url}/oauth/discovery/keys\n`;
+      assert.ok(config.stderr.endsWith(`under this id.\n${hint}`) && config.stderr.split("\n").length === 4, "no more");
       assert.match(last(), new RegExp(`"id":"${id}","decision":"refused"`));
       assert.match(last(), why);
       const shown = await decide({ unobfuscated: true });

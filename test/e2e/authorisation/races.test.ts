@@ -142,7 +142,7 @@ describe("while another process swaps every path", { skip }, () => {
     assert.ok(scripts !== undefined && hidden !== undefined && builds !== undefined);
     const paths = [base, `${base}/scripts`, `${base}/builds`, `${base}/cache`, `${base}/run`, builds, scripts, hidden];
     paths.push(`${scripts}/build_script.bash`, `${scripts}/build_script.bash.status`, `${hidden}/pipes`);
-    paths.push(`${hidden}/running`, `${scripts}/auth.json`);
+    paths.push(`${hidden}/running`, `${hidden}/sessions`, `${hidden}/prepared.json`, `${scripts}/auth.json`);
     const attackers = [startSwapping(user, ofRoot, paths), startSwapping(user, ofOther, paths)];
     const reader = startReader(racer, join(base, "scripts"));
     const codes = new Map<number | undefined, number>();

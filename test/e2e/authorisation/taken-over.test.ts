@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { asUser, type Ended, startAsUser, testUser } from "../../harness/machine.ts";
+import { makePlace, type Place, skip } from "./support/place.ts";
+import { childrenOf } from "./support/place.ts";
+
+const user = testUser();
+const nonce = "0".repeat(32);
+
+describe("whoever has taken over the service account of a runner", { skip }, () => {
+  let place: Place;
+  /** Files of the service account. */
+  let own: string;
+  /** What root alone could make. */
+  let trophy: string;
+  before(async () => {
+    place = await makePlace("taken");
+    own = join(place.service.home, "own");
+    trophy = join(place.stage.directory, "trophy");
+    mkdirSync(own);
+    chownSync(own, place.service.uid, place.service.gid);
+  });
+  after(() => place.remove());
+
+  for (const door of ["capabilities", "sudo"] as const) {
+    it(`cannot become root or an account of the system by ${door}, whatever is handed over`, async () => {
+      const honest = place.job(door === "sudo" ? "sudo" : "setuid with capabilities");
+      await honest.config();
+      const state: unknown = JSON.parse(honest.environment["JACAMAR_CI_STATE"] ?? "");
+      assert.ok(typeof state === "object" && state !== null && "identity" in state);
+      const forgeries: readonly object[] = [
+        { name: "root", uid: 0, gid: 0 },
+        { name: "root" },
+        { uid: 0 },
+        { gid: 0 },
+        { name: "daemon", uid: 1, gid: 1 },
+        { name: "#0" },
+        { name: "-u" },
+        { uid: 0xffff_ffff },
+      ];
+      for (const forged of forgeries) {
+        const identity = { ...(typeof state.identity === "object" ? state.identity : {}), ...forged };
+        const target = "name" in forged ? String(forged.name) : user.name;
+        const ended = await handOver(door, target, { ...state, identity });
+        assert.notEqual(ended.exitCode, 0, JSON.stringify(forged));
+        assert.equal(ended.stderr.includes("begun"), false, `the door opened: ${JSON.stringify(forged)}`);
+      }
+      const control = await handOver(door, user.name, state);
+      assert.match(control.stderr, new RegExp(`${nonce} begun`), "the control: it can be every user");
+      honest.remove();
+    });
+  }
+
+  it("can run nothing by sudo but the one command, and that as nobody of the system", async () => {
+    const jacamar = join(place.stage.directory, "jacamar");
+    const refused: readonly (readonly string[])[] = [
+      ["-u", "root", jacamar, "--handover"],
+      ["-u", "#0", jacamar, "--handover"],
+      ["-u", "#-1", jacamar, "--handover"],
+      ["-u", "#4294967295", jacamar, "--handover"],
+      ["-u", user.name, jacamar],
+      ["-u", user.name, jacamar, "--version"],
+      ["-u", user.name, jacamar, "--handover", "--help"],
+      ["-u", user.name, "/bin/sh"],
+      ["-g", "root", "-u", user.name, jacamar, "--handover"],
+      ["-u", user.name, "LD_PRELOAD=/x", jacamar, "--handover"],
+    ];
+    for (const args of refused) {
+      const ended = await asService(["sudo", "-n", ...args]);
+      assert.equal(ended.exitCode, 1, args.join(" "));
+      assert.match(ended.stderr, /^sudo: |^Sorry|^usage: sudo/m, args.join(" "));
+    }
+    const daemon = await asService(["sudo", "-n", "-u", "daemon", jacamar, "--handover"], "");
+    assert.equal(daemon.exitCode, 2);
+    assert.match(daemon.stderr, /^ERROR: Standard input does not hold what jacamar-auth hands over/);
+  });
+
+  it("gets nothing of its own run with the capabilities of the executable", async (test) => {
+    if (!place.stage.isPackaged) return test.skip("a Node.js runs what it is given; docs/administration.md says so");
+    const evil = join(own, "evil.cjs");
+    writeFileSync(evil, `process.setuid(0); require("fs").writeFileSync("${trophy}", "")`, { mode: 0o644 });
+    const program = join(place.stage.directory, "jacamar-auth");
+    const options = [[evil], ["--eval", `require("${evil}")`], ["--require", evil], ["-r", evil], ["--import", evil]];
+    for (const args of [...options, [`--require=${evil}`, "--version"], ["--inspect-brk", "--version"], ["--", evil]]) {
+      await asService([program, ...args]);
+      assert.equal(existsSync(trophy), false, args.join(" "));
+    }
+    const steering = [
+      "NODE_OPTIONS",
+      "NODE_REPL_EXTERNAL_MODULE",
+      "NODE_PATH",
+      "OPENSSL_CONF",
+      "LD_PRELOAD",
+      "LD_AUDIT",
+    ];
+    for (const name of steering) {
+      const env = { PATH: "/usr/bin:/bin", [name]: name === "NODE_OPTIONS" ? `--require=${evil}` : evil };
+      await asUser(place.service, ["env", `${name}=${env[name]}`, program, "--version"], {
+        env: { PATH: "/usr/bin:/bin" },
+      });
+      assert.equal(existsSync(trophy), false, name);
+    }
+  });
+
+  it("cannot get into a process that has the capabilities, while it decides", async () => {
+    const started = join(own, "started");
+    const script = join(own, "runas");
+    writeFileSync(script, `#!/bin/sh\ntouch ${started}\nsleep 20\n`);
+    chmodSync(script, 0o755);
+    chownSync(script, place.service.uid, place.service.gid);
+    const job = place.job("setuid with capabilities", { auth: `[auth.runas]\nvalidation_script = "${script}"` });
+    const argv = [`${place.stage.jacamar}-auth`, "config", "--configuration", join(job.directory, "jacamar.toml")];
+    const deciding = startAsUser(place.service, argv, { env: job.environment, cwd: job.directory });
+    while (!existsSync(started)) await new Promise((resolve) => setTimeout(resolve, 50));
+    const status = readFileSync(`/proc/${deciding.pid}/status`, "utf8");
+    assert.match(status, /^CapPrm:\s+0+c0$/m, "the control: it has them");
+    const attack = `
+      head -c 1 /proc/${deciding.pid}/environ > /dev/null 2>&1 && echo read
+      ls /proc/${deciding.pid}/fd > /dev/null 2>&1 && echo list
+      timeout 2 strace -p ${deciding.pid} -o /dev/null 2>&1 | grep -q attached && echo attach
+      kill -USR1 ${deciding.pid}; sleep 0.3
+      curl --silent --max-time 2 http://127.0.0.1:9229/json | grep -q webSocketDebuggerUrl && echo debug
+      true`;
+    const { stdout } = await asService(["bash", "-c", attack]);
+    assert.equal(stdout, "");
+    for (const child of childrenOf(deciding.pid)) {
+      assert.match(readFileSync(`/proc/${child}/status`, "utf8"), /^CapPrm:\s+0+$/m, "no child has them");
+    }
+    deciding.killGroup("SIGKILL");
+    await deciding.done;
+    rmSync(own, { recursive: true, force: true });
+    job.remove();
+  });
+
+  function asService(argv: readonly string[], input?: string): Promise<Ended> {
+    return asUser(place.service, argv, { cwd: "/", ...(input === undefined ? {} : { input }) });
+  }
+
+  /** What jacamar-auth would hand over to the process behind the door. */
+  function handOver(door: "capabilities" | "sudo", target: string, state: object): Promise<Ended> {
+    const environment = { JACAMAR_CI_STATE: JSON.stringify(state) };
+    const line = JSON.stringify({ stage: "cleanup", scriptStage: "", environment, nonce });
+    const programs = {
+      capabilities: [join(place.stage.directory, "jacamar-auth"), "--handover"],
+      sudo: ["sudo", "-n", "-u", target, "--", join(place.stage.directory, "jacamar"), "--handover"],
+    };
+    return asService(programs[door], `${line}\n`);
+  }
+});
