@@ -10,6 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { TestJob } from "../../harness/job.ts";
@@ -262,6 +263,37 @@ describe("the keys of [auth]", { skip }, () => {
       const optional = await whole({ logging: `${logging}\nrequired = false` });
       assert.equal(optional.config.exitCode, 0, optional.config.stderr);
       assert.equal(optional.run.exitCode, 0, optional.run.stdout);
+    });
+  });
+
+  describe("logging to a server", () => {
+    it("over TCP has each decision before the job goes on, and no job runs when it is not there", async () => {
+      const received: string[] = [];
+      const server = createServer((socket) => {
+        let text = "";
+        socket.setEncoding("utf8");
+        socket.on("data", (chunk: string) => {
+          text += chunk;
+        });
+        socket.on("end", () => {
+          received.push(text);
+          socket.end();
+        });
+      });
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const address = server.address();
+      assert.ok(typeof address === "object" && address !== null);
+      const logging = `network = "tcp"\naddress = "127.0.0.1:${address.port}"`;
+      const { config } = await whole({ logging });
+      assert.equal(config.exitCode, 0, config.stderr);
+      assert.match(received[0] ?? "", /^\d+ <86>1 \S+ \S+ jacamar \d+ - - \{.*"decision":"allowed".*\}$/);
+      await new Promise((resolve) => server.close(resolve));
+      const away = await whole({ logging });
+      assert.equal(away.config.exitCode, 2);
+      assert.match(
+        away.config.stderr,
+        /^ERROR: Cannot write the system log: 127\.0\.0\.1, port \d+: nobody listens there/,
+      );
     });
   });
 

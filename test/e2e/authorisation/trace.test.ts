@@ -30,6 +30,8 @@ for (const [number, door] of doors.entries()) {
       await trace("host", tracedJob({}), "touch in-the-work-tree; cat /etc/hostname");
       await trace("container", tracedJob({ image: "localhost/jacamar-demo:latest" }), "cat /etc/os-release");
       if (door !== "setuid as root") return;
+      const record = '[record]\nlocation = "$DATA_DIR/record/jobs.jsonl"';
+      await trace("record", tracedJob({ podman: record }), "true");
       await trace("root_dir_creation", tracedJob({ dataDir: shared, auth: "root_dir_creation = true" }), "true");
     });
     after(async () => {
@@ -38,7 +40,7 @@ for (const [number, door] of doors.entries()) {
     });
 
     it("finds the door in every stage but config, where there is none", () => {
-      assert.equal(stages.length, door === "setuid as root" ? 12 : 8);
+      assert.equal(stages.length, door === "setuid as root" ? 16 : 8);
       for (const { name, calls } of stages) {
         assert.equal(
           calls.some(({ isUsers }) => isUsers),
