@@ -19,7 +19,8 @@ const misfortunes: Readonly<Record<StandInKind, readonly (readonly [Misfortune, 
   pbs: [
     ["memory", 1, /memory limit/],
     ["time-limit", 1, /time limit/],
-    ["cancel", 2, /Exit_status 271|cancelled/],
+    // 265 is SIGKILL, for a script that does not heed SIGTERM.
+    ["cancel", 2, /Exit_status (?:265|271)|cancelled/],
   ],
   lsf: [
     ["memory", 1, /memory limit/],
