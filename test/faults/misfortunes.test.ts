@@ -30,41 +30,43 @@ const misfortunes: Readonly<Record<StandInKind, readonly (readonly [Misfortune, 
   ],
 };
 
-for (const kind of ["slurm", "flux", "pbs", "lsf"] as const) {
-  describe(`a misfortune of a job of ${kind}`, () => {
-    let cluster: PlayedCluster;
-    before(async () => {
-      cluster = await PlayedCluster.open(kind, "misfortunes");
-    });
-    after(() => cluster.close());
-
-    for (const [misfortune, exitCode, words] of misfortunes[kind]) {
-      it(`is told and blamed on the right one: ${misfortune}`, async () => {
-        const job = await cluster.ready();
-        // A script that heeds nothing: the scheduler kills it.
-        const body = job.exporting("trap '' TERM HUP INT; echo up; while :; do sleep 0.2; done");
-        const running = job.start("build_script", body);
-        await running.until("up", 30);
-        await cluster.standIn.befall(misfortune, await cluster.numberOf(job));
-        const ended = await running.done;
-        assert.equal(ended.exitCode, exitCode, logOf(ended));
-        assert.match(logOf(ended), words);
-        await job.cleanup();
-        assert.deepEqual(await cluster.traces(job), []);
+describe("what is told of a job that does not end by itself", { concurrency: 2 }, () => {
+  for (const kind of ["slurm", "flux", "pbs", "lsf"] as const) {
+    describe(`a misfortune of a job of ${kind}`, () => {
+      let cluster: PlayedCluster;
+      before(async () => {
+        cluster = await PlayedCluster.open(kind, "misfortunes");
       });
-    }
+      after(() => cluster.close());
 
-    it("is told when somebody takes a job back that waits", async () => {
-      const job = await cluster.ready(cluster.dialect.hold);
-      const running = job.start("build_script", "echo ran");
-      await running.until("waits in the queue", 30);
-      await cluster.standIn.befall("cancel", await cluster.numberOf(job));
-      const ended = await running.done;
-      assert.equal(ended.exitCode, 2, logOf(ended));
-      assert.doesNotMatch(ended.stdout, /^ran$/m);
+      for (const [misfortune, exitCode, words] of misfortunes[kind]) {
+        it(`is told and blamed on the right one: ${misfortune}`, async () => {
+          const job = await cluster.ready();
+          // A script that heeds nothing: the scheduler kills it.
+          const body = job.exporting("trap '' TERM HUP INT; echo up; while :; do sleep 0.2; done");
+          const running = job.start("build_script", body);
+          await running.until("up", 30);
+          await cluster.standIn.befall(misfortune, await cluster.numberOf(job));
+          const ended = await running.done;
+          assert.equal(ended.exitCode, exitCode, logOf(ended));
+          assert.match(logOf(ended), words);
+          await job.cleanup();
+          assert.deepEqual(await cluster.traces(job), []);
+        });
+      }
+
+      it("is told when somebody takes a job back that waits", async () => {
+        const job = await cluster.ready(cluster.dialect.hold);
+        const running = job.start("build_script", "echo ran");
+        await running.until("waits in the queue", 30);
+        await cluster.standIn.befall("cancel", await cluster.numberOf(job));
+        const ended = await running.done;
+        assert.equal(ended.exitCode, 2, logOf(ended));
+        assert.doesNotMatch(ended.stdout, /^ran$/m);
+      });
     });
-  });
-}
+  }
+});
 
 for (const kind of ["slurm", "pbs"] as const) {
   describe(`a job of ${kind} that is requeued`, () => {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { SchedulerId } from "../../../src/executor/batch/scheduler.ts";
-import { accepted, type Contender, contenders, submit, until } from "./contender.ts";
+import { accepted, type Contender, contenders, openStandIn, submit, until } from "./contender.ts";
 
 /**
  * The same questions to a real Slurm and to every stand-in, through what the driver itself uses: so the stand-ins are held to the real
@@ -161,6 +161,24 @@ function conforms(name: string, { skip, open }: (typeof contenders)[string]): vo
 // A real Slurm's time limit takes more than a minute, in which the others are done.
 describe("what the driver needs of", { concurrency: 2 }, () => {
   for (const [name, contender] of Object.entries(contenders)) conforms(name, contender);
+});
+
+describe("PBS without a history", () => {
+  let contender: Contender;
+  before(async () => {
+    contender = await openStandIn("pbs", { history: "off" });
+  });
+  after(() => contender.close());
+
+  test("forgets a job with its end, which is none for the driver", async () => {
+    const { scheduler, call, user } = contender;
+    const { id, name } = await accepted(contender, "exit 7");
+    let seen = 0;
+    while ((await scheduler.find(name, user.name, call))?.length !== 0) seen += 1;
+    assert.ok(seen > 0, "it was known while it ran");
+    const state = (await scheduler.ask([id], call)).get(id);
+    assert.deepEqual(state, { kind: "unknown", said: `qstat: Unknown Job Id ${id}` });
+  });
 });
 
 /** An id of the same form that the scheduler has not given out. */

@@ -5,6 +5,7 @@ import { schedulers } from "../../../src/executor/batch/schedulers.ts";
 import { asUser, loginEnvironment, testUser, type User } from "../../harness/machine.ts";
 import { installStandIn, type StandInKind } from "../../harness/schedulers.ts";
 import { slurmMissing, startSlurm } from "../../harness/slurm.ts";
+import type { Settings } from "../../stand-in/scheduler/cluster.ts";
 
 /** A scheduler, real or played, as the driver talks to it. */
 export interface Contender {
@@ -26,6 +27,7 @@ export const contenders: Readonly<Record<string, { skip: string | false; open: (
   "the stand-in for Slurm": { skip: false, open: () => openStandIn("slurm") },
   "the stand-in for Flux": { skip: false, open: () => openStandIn("flux") },
   "the stand-in for PBS": { skip: false, open: () => openStandIn("pbs") },
+  "the stand-in for PBS, without JSON": { skip: false, open: () => openStandIn("pbs", { json: "off" }) },
   "the stand-in for LSF": { skip: false, open: () => openStandIn("lsf") },
 };
 
@@ -48,9 +50,10 @@ async function openSlurm(): Promise<Contender> {
   };
 }
 
-async function openStandIn(kind: StandInKind): Promise<Contender> {
+/** A stand-in, and what is set of it. A minute of a time limit is two seconds long. */
+export async function openStandIn(kind: StandInKind, settings: Partial<Settings> = {}): Promise<Contender> {
   const standIn = await installStandIn(kind, mkdtempSync("/var/tmp/jacamar-stand-in-"), testUser());
-  await standIn.set({ minuteMilliseconds: 2000 });
+  await standIn.set({ minuteMilliseconds: 2000, ...settings });
   const contender = open(kind, (program) => join(standIn.bin, program), { PATH: `${standIn.bin}:/usr/bin:/bin` });
   return {
     ...contender,
