@@ -7,6 +7,12 @@ import { logOf } from "../e2e/stopping/jobs.ts";
 
 const kinds: readonly StandInKind[] = ["slurm", "flux", "pbs", "lsf"];
 
+/** A bsub that cannot connect waits for ever; one whose library fails does not. */
+const lsfIsDown = {
+  stderr: "Failed in an LSF library call: Master LIM is down; try later. Job not submitted.\n",
+  exitCode: 255,
+} as const;
+
 /** Answers to the question for a job's state that are none. */
 const queries: Readonly<Record<string, Fault>> = {
   "fails once": { kind: "fails", times: 1 },
@@ -21,7 +27,8 @@ const queries: Readonly<Record<string, Fault>> = {
 
 describe("what no answer of a scheduler may do to a job", { concurrency: 2 }, () => {
   for (const kind of kinds) {
-    describe(`a scheduler that answers badly, ${kind}`, () => {
+    // A fault is for one test at a time.
+    describe(`a scheduler that answers badly, ${kind}`, { concurrency: 1 }, () => {
       let cluster: PlayedCluster;
       before(async () => {
         cluster = await PlayedCluster.open(kind, "answers");
@@ -127,17 +134,12 @@ describe("what no answer of a scheduler may do to a job", { concurrency: 2 }, ()
         cluster.standIn.controller.thaw();
         const ended = await running.done;
         assert.equal(ended.exitCode, 2, logOf(ended));
+        await job.cleanup();
         assert.deepEqual(await cluster.traces(job), []);
       });
     });
   }
 });
-
-/** A bsub that cannot connect waits for ever; one whose library fails does not. */
-const lsfIsDown = {
-  stderr: "Failed in an LSF library call: Master LIM is down; try later. Job not submitted.\n",
-  exitCode: 255,
-} as const;
 
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

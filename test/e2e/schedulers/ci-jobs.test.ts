@@ -10,7 +10,7 @@ const kinds: readonly StandInKind[] = ["slurm", "flux", "pbs", "lsf"];
 // For every scheduler, as it is played.
 describe("what a real Slurm shows in test/e2e/batch/", { concurrency: 2 }, () => {
   for (const kind of kinds) {
-    describe(`a CI job with the executor ${kind}`, () => {
+    describe(`a CI job with the executor ${kind}`, { concurrency: 1 }, () => {
       let cluster: PlayedCluster;
       before(async () => {
         cluster = await PlayedCluster.open(kind, "ci-jobs");
