@@ -20,7 +20,8 @@ async function run(files: Readonly<Record<string, string>>): Promise<Ended & { l
   });
   const reporter = `--test-reporter=${checkout("test/harness/reporter.ts")}`;
   // Without NODE_TEST_CONTEXT: this is no part of the run that we are in.
-  const ended = await asUser(ourselves, [process.execPath, "--test", reporter, ...paths], { env: {} });
+  const ending = `--import=${checkout("test/harness/end-of-file.ts")}`;
+  const ended = await asUser(ourselves, [process.execPath, "--test", ending, reporter, ...paths], { env: {} });
   return { ...ended, last: ended.stdout.trimEnd().split("\n").at(-1) ?? "" };
 }
 
@@ -68,4 +69,15 @@ test("reporter fails a run without any test", async () => {
   assert.equal(ended.exitCode, 1);
   assert.equal(ended.last, "0 passed, 1 failed, 1 skipped");
   assert.match(ended.stdout, /^No test ran\.$/m);
+});
+
+test("a file that does not end after its last test fails, and says what it still has", async () => {
+  const ended = await run({
+    "hanging.test.mjs": 'test("a", () => {}); setInterval(() => {}, 1000);',
+    "pass.test.mjs": 'test("c", () => {});',
+  });
+  assert.equal(ended.exitCode, 1);
+  assert.match(ended.stdout, /✖ hanging\.test\.mjs: 1 passed, 1 failed/);
+  assert.match(ended.stdout, /tests are done, but it still has: .*Timeout/);
+  assert.equal(ended.last, "2 passed, 1 failed");
 });
