@@ -66,6 +66,7 @@ export class Telling {
     const detail = this.#unobfuscated ? `: ${reason}` : "";
     const where = "The administrators find the reason in their log under this id.";
     return new JacamarError(code, `${message} (id ${this.#id})${detail}`, {
+      id: this.#id,
       hint: hint === undefined ? where : `${where}\n  ${hint}`,
     });
   }

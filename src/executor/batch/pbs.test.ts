@@ -176,6 +176,22 @@ describe("pbs.ask()", () => {
     assert.deepEqual(calls[1], ["qstat", "-f", "123.server"]);
   });
 
+  test("looks into the history of a finished job in lines, too", async () => {
+    const noJson = { exitCode: 2, stderr: "qstat: invalid option -- 'F'\nusage: \n" };
+    const { call, calls } = recorded(
+      noJson,
+      {
+        exitCode: 35,
+        stderr: "qstat: 123.server Job has finished, use -x or -H to obtain historical job information\n",
+      },
+      noJson,
+      { stdout: "Job Id: 123.server\n    job_state = F\n    Exit_status = 7\n\n" },
+    );
+    const state = (await pbs.ask([id], call)).get(id);
+    assert.deepEqual(state, { kind: "ended", end: "failed", said: "Exit_status 7", exitCode: 7 });
+    assert.deepEqual(calls[3], ["qstat", "-x", "-f", "123.server"]);
+  });
+
   test("reads lines where the JSON is none, as some versions write it", async () => {
     const broken = document({ "123.server": { job_state: "Q" } }).replace('"Q"', '"Q" "');
     const { call } = recorded({ stdout: broken }, { stdout: lines });

@@ -38,12 +38,12 @@ export const pbs: Scheduler = {
   },
 
   async ask(ids, call) {
-    const answer = await call(["qstat", "-f", "-F", "json", ...ids]);
-    const states = new Map(await readOrAskAgain(answer, ids, [], call));
+    const { states: known, answer } = await askQstat(ids, [], call);
+    const states = new Map(known);
     const finished = ids.filter((id) => !states.has(id) && isFinished(id, answer.stderr));
     if (finished.length > 0) {
-      const history = await call(["qstat", "-x", "-f", "-F", "json", ...finished]);
-      for (const [id, state] of await readOrAskAgain(history, finished, ["-x"], call)) states.set(id, state);
+      const history = await askQstat(finished, ["-x"], call);
+      for (const [id, state] of history.states) states.set(id, state);
     }
     for (const id of ids) if (!states.has(id)) states.set(id, { kind: "unknown", said: lineOn(id, answer) });
     return states;
@@ -77,19 +77,22 @@ export function readPbsSubmission(answer: Answer): Submitted {
 
 type States = ReadonlyMap<SchedulerId, QueueState>;
 
-/** What qstat says in JSON. Some have none, and others write a document that is none: then the lines are asked for. */
-async function readOrAskAgain(
-  answer: Answer,
+/**
+ * What qstat says in JSON, or in lines: some have no JSON, and others write a document that is none. With it comes the answer
+ * that it was read from, whose standard error tells of the other ids.
+ */
+async function askQstat(
   ids: readonly SchedulerId[],
   options: readonly string[],
   call: CallScheduler,
-): Promise<States> {
+): Promise<{ readonly states: States; readonly answer: Answer }> {
+  const answer = await call(["qstat", ...options, "-f", "-F", "json", ...ids]);
   const jobs = readDocument(answer.stdout);
-  if (jobs !== undefined) return statesOf(jobs, ids);
+  if (jobs !== undefined) return { states: statesOf(jobs, ids), answer };
   const silent = answer.stdout.trim() === "" && !/invalid option/i.test(answer.stderr);
-  if (silent || answer.exitCode === undefined) return new Map();
+  if (silent || answer.exitCode === undefined) return { states: new Map(), answer };
   const lines = await call(["qstat", ...options, "-f", ...ids]);
-  return statesOf(readLines(lines.stdout), ids);
+  return { states: statesOf(readLines(lines.stdout), ids), answer: lines };
 }
 
 function statesOf(jobs: ReadonlyMap<string, PbsJob>, ids: readonly SchedulerId[]): States {
