@@ -1,6 +1,6 @@
-import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { startGitlab, type TestGitlab } from "../../../harness/gitlab.ts";
 import { type JobOptions, TestJob } from "../../../harness/job.ts";
 import { testUser, type User } from "../../../harness/machine.ts";
@@ -121,20 +121,31 @@ ${options.logging ?? "enabled = false"}
 
 /** Makes an account of the system that nothing else uses. One that an earlier run left is removed first. */
 export function makeAccount(name: string, options: readonly string[] = []): User {
-  try {
-    execFileSync("userdel", ["--force", "--remove", name], { stdio: "ignore" });
-  } catch {
-    // The usual case: there is none.
-  }
+  const left = accountNamed(name);
+  if (left !== undefined) removeAccount(left);
   const making = options.includes("--no-create-home") ? [] : ["--create-home"];
   execFileSync("useradd", ["--shell", "/bin/sh", ...making, ...options, name]);
-  const entry = execFileSync("getent", ["passwd", name], { encoding: "utf8" });
-  const [, , uid, gid, , home = ""] = entry.trim().split(":");
-  return { name, uid: Number(uid), gid: Number(gid), home };
+  const made = accountNamed(name);
+  if (made === undefined) throw new Error(`useradd made no account ${name}`);
+  return made;
 }
 
-export function removeAccount({ name }: User): void {
-  execFileSync("userdel", ["--force", "--remove", name], { stdio: "ignore" });
+/**
+ * Removes an account, and the home that was made for it. Never by `userdel --remove`: with `--force` that removes whatever the home
+ * is, and some accounts of these tests have `/`, or somebody else's.
+ */
+export function removeAccount({ name, uid, home }: User): void {
+  execFileSync("userdel", ["--force", name], { stdio: "ignore" });
+  const status = lstatSync(home, { throwIfNoEntry: false });
+  const isOwn = basename(home) === name && status?.isDirectory() === true && status.uid === uid;
+  if (isOwn) rmSync(home, { recursive: true, force: true });
+}
+
+function accountNamed(name: string): User | undefined {
+  const { status, stdout } = spawnSync("getent", ["passwd", name], { encoding: "utf8" });
+  if (status !== 0) return undefined;
+  const [, , uid, gid, , home = ""] = stdout.trim().split(":");
+  return { name, uid: Number(uid), gid: Number(gid), home };
 }
 
 /** Makes a directory with a mode that no umask narrows. */
