@@ -46,7 +46,9 @@ export function readPrepared(workspace: Workspace): Prepared | undefined {
   }
   try {
     const status = fstatSync(descriptor);
-    if (!status.isFile() || status.size > limitBytes) throw damaged(workspace);
+    // What it says is run as the user: nobody else may have put it there.
+    const isOurs = status.isFile() && status.uid === process.geteuid?.();
+    if (!isOurs || status.size > limitBytes) throw damaged(workspace);
     const parsed = v.safeParse(preparedSchema, JSON.parse(readFileSync(descriptor, "utf8")));
     if (!parsed.success) throw damaged(workspace);
     return parsed.output;

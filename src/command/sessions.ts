@@ -1,11 +1,15 @@
-import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { startTimeOf } from "../process/job-processes.ts";
 import { systemErrorCode } from "../error/error.ts";
 import { directoryFailed } from "../workspace/directories.ts";
 import type { Workspace } from "../workspace/layout.ts";
+import { readSmallFile } from "../workspace/small-file.ts";
 
 /** A script on the host can put a link or a pipe in its place: neither is followed or waited for. */
-const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
+
+/** A job has a few dozen sessions. */
+const limitBytes = 1024 * 1024;
 
 /**
  * Notes the session of what a stage has started. Should its first process end and leave others behind, they carry no
@@ -27,12 +31,7 @@ export function noteSession(workspace: Workspace, pid: number): void {
 
 /** The sessions of the job's stages that have not been given to another program since. */
 export function notedSessions(workspace: Workspace): number[] {
-  let text: string;
-  try {
-    text = readFileSync(sessionsFile(workspace), { encoding: "utf8", flag: O_RDONLY | O_NOFOLLOW | O_NONBLOCK });
-  } catch {
-    return [];
-  }
+  const text = readSmallFile(sessionsFile(workspace), limitBytes) ?? "";
   return text.split("\n").flatMap((line) => {
     const [, pid, startTime] = /^([1-9][0-9]*) (\S+)$/.exec(line) ?? [];
     if (pid === undefined) return [];

@@ -12,7 +12,7 @@ import { isPrivateDirectory } from "../workspace/directories.ts";
 export function makeRuntimeDirectory(account: Account, base: string): string {
   const system = systemRuntimeDirectory(account);
   if (system !== undefined) return system;
-  const places = [`/tmp/jacamar-ci-${account.uid}`, `${base}/run`];
+  const places = ownPlaces(account, base);
   let code: string | undefined;
   for (const place of places) {
     try {
@@ -29,6 +29,20 @@ export function makeRuntimeDirectory(account: Account, base: string): string {
       hint: "Ask the administrator to enable lingering for your account: loginctl enable-linger",
     },
   );
+}
+
+/**
+ * The directory that {@link makeRuntimeDirectory} would return, where it is there and is the user's; undefined where no job of theirs
+ * has had one. Nothing is made.
+ */
+export function runtimeDirectory(account: Account, base: string): string | undefined {
+  return (
+    systemRuntimeDirectory(account) ?? ownPlaces(account, base).find((place) => isPrivateDirectory(place, account.uid))
+  );
+}
+
+function ownPlaces(account: Account, base: string): string[] {
+  return [`/tmp/jacamar-ci-${account.uid}`, `${base}/run`];
 }
 
 /** The directory below /run/user that the system has made for the user; undefined where it has not. */

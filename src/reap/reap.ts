@@ -4,7 +4,7 @@ import { currentAccount, type Account } from "../account/account.ts";
 import { cleanBash } from "../command/clean-bash.ts";
 import { runCleanup } from "../command/cleanup.ts";
 import { openContext } from "../command/context.ts";
-import { archivesDirectory } from "../command/job-files.ts";
+import { archivesDirectory, directoryRules } from "../command/job-files.ts";
 import { type JobState, packState } from "../command/state.ts";
 import { loadConfiguration } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
@@ -16,11 +16,12 @@ import { bashEnvironment } from "../mechanism/bash.ts";
 import { makeRoom } from "../podman/archive-eviction.ts";
 import { diskUse } from "../podman/archive-files.ts";
 import { PodmanClient } from "../podman/client.ts";
-import { systemRuntimeDirectory } from "../podman/surroundings.ts";
+import { runtimeDirectory } from "../podman/surroundings.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
 import { reapCommand } from "../terminal/commands/reap.ts";
 import { helpText } from "../terminal/help.ts";
 import type { Terminal } from "../terminal/terminal.ts";
+import { isThere } from "../workspace/directories.ts";
 import { baseDirectory } from "../workspace/layout.ts";
 import { parseReapArguments, type ReapArguments } from "./arguments.ts";
 import { findDeadContainers, removeContainer } from "./dead-containers.ts";
@@ -68,6 +69,7 @@ class Reaper {
 
   async reap(): Promise<number> {
     const base = baseDirectory(this.#config.general.data_dir, this.#account);
+    if (!this.#isOwn(base)) return 1;
     if (this.#wanted.batchJob === undefined) {
       for (const job of findDeadJobs(base, this.#nowSeconds)) await this.#reapJob(job);
     }
@@ -75,6 +77,18 @@ class Reaper {
     if (this.#wanted.batchJob === undefined) await this.#reapArchives(base);
     if (this.#found === 0) this.#say(`Nothing is left of dead jobs of ${this.#account.name}`);
     return this.#failed === 0 ? 0 : 1;
+  }
+
+  /** Whether nobody else has taken the user's directory: then no job has run in it, and nothing that lies there is to be believed. */
+  #isOwn(base: string): boolean {
+    try {
+      isThere(base, base, directoryRules(this.#config, this.#account));
+      return true;
+    } catch (error) {
+      if (!(error instanceof JacamarError)) throw error;
+      this.#say(`ERROR: ${error.message}${error.hint === undefined ? "" : `\n  ${error.hint}`}`);
+      return false;
+    }
   }
 
   /** The cleanup stage of the job, late. */
@@ -106,8 +120,7 @@ class Reaper {
 
   /** The user's Podman, as a login has it; undefined where the user has none running, and no store. */
   async #podman(base: string): Promise<PodmanClient | undefined> {
-    const own = `/tmp/jacamar-ci-${this.#account.uid}`;
-    const runtime = systemRuntimeDirectory(this.#account) ?? [own, `${base}/run`].find((place) => existsSync(place));
+    const runtime = runtimeDirectory(this.#account, base);
     if (runtime === undefined) return undefined;
     const state = { config: this.#config, identity: undefined };
     const { shellPath, beginning } = cleanBash(state, this.#account);

@@ -57,7 +57,8 @@ export function makeDirectory(base: string, path: string, rules: DirectoryRules)
 
 /**
  * Whether something is there at `path` below `base`, on a way that {@link makeDirectory} would go. To be asked before it
- * is removed: a job can put a link in the place of a directory of its own, and what that leads to is not the job's.
+ * is removed: a job can put a link in the place of a directory of its own, and what that leads to is not the job's. And to
+ * be asked of `base` itself before anything in it is believed: somebody else may have taken its name first.
  * Throws `directory_unsafe` for another way, `directory_failed` when the way cannot be looked at.
  */
 export function isThere(base: string, path: string, rules: DirectoryRules): boolean {
@@ -66,6 +67,7 @@ export function isThere(base: string, path: string, rules: DirectoryRules): bool
   const walk = new Walk(rules);
   try {
     for (const part of parts(base)) if (walk.enter(part, "stop") === "missing") return false;
+    walk.checkOwner();
     for (const [depth, part] of way.entries()) {
       const entered = depth === 0 ? walk.enter(part, "stop") : walk.enterOwn(part, "stop");
       if (entered === "missing") return false;
@@ -152,11 +154,16 @@ class Walk {
     return this.#look(name) !== undefined;
   }
 
+  /** The directory where the walk stands must be the user's. */
+  checkOwner(): Stats {
+    const status = fstatSync(this.#descriptor);
+    if (status.uid === this.#rules.uid) return status;
+    throw unsafe(this.#path || "/", `belongs to the account number ${status.uid}, not to you`);
+  }
+
   /** The directory where the walk stands must be the user's, closed to others' writing, with the mode of the rules. */
   checkOwn(way: Way): void {
-    const status = fstatSync(this.#descriptor);
-    if (status.uid !== this.#rules.uid)
-      throw unsafe(this.#path || "/", `belongs to the account number ${status.uid}, not to you`);
+    const status = this.checkOwner();
     const mode = status.mode & 0o7777;
     if ((mode & 0o022) !== 0) {
       throw unsafe(

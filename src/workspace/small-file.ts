@@ -2,7 +2,8 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs
 
 /**
  * Reads a small regular file where the job itself can write: follows no link, waits for no pipe, and opens it anew each time, so
- * that a shared file system looks at its server. Undefined when there is none, or it is larger.
+ * that a shared file system looks at its server. Undefined when there is none, it is larger, or it is not of this process's account:
+ * the user may have opened a directory to others.
  */
 export function readSmallFile(path: string, limitBytes: number): string | undefined {
   let descriptor: number;
@@ -13,7 +14,8 @@ export function readSmallFile(path: string, limitBytes: number): string | undefi
   }
   try {
     const file = fstatSync(descriptor);
-    return file.isFile() && file.size <= limitBytes ? readFileSync(descriptor, "utf8") : undefined;
+    const isOurs = file.isFile() && file.uid === process.geteuid?.();
+    return isOurs && file.size <= limitBytes ? readFileSync(descriptor, "utf8") : undefined;
   } catch {
     return undefined;
   } finally {
