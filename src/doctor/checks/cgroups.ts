@@ -2,7 +2,8 @@ import { existsSync, statfsSync } from "node:fs";
 import { systemRuntimeDirectory } from "../../podman/surroundings.ts";
 import { readPodmanOptions } from "../../check/podman-options.ts";
 import type { Config } from "../../config/schema.ts";
-import { asRoot, asUser, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
+import { asRoot, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
+import { engineSetting } from "../engine-setting.ts";
 
 type Name = "cgroups-no-session" | "cgroups-no-limits" | "cgroups-no-controller";
 
@@ -65,9 +66,7 @@ export const cgroups = defineCheck<Name>({
       const advice = "ask the administrator to enable lingering for you";
       const remedy = existsSync("/run/systemd/system")
         ? asRoot(`loginctl enable-linger ${subject.account.name}`)
-        : asUser(
-            `mkdir -p ~/.config/containers && printf '[engine]\\ncgroup_manager = "cgroupfs"\\n' >> ~/.config/containers/containers.conf`,
-          );
+        : engineSetting("cgroup_manager", "cgroupfs");
       findings.push(report("cgroups-no-session", text, advice, remedy));
     }
     const limits = limitsOf(subject.config);
