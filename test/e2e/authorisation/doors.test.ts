@@ -70,9 +70,10 @@ for (const [number, door] of doors.entries()) {
         const running = inside.start("build_script", "echo started; sleep 60");
         await running.until("started");
         const wanted = groups.trim().split(" ").toSorted();
-        assert.deepEqual(groupsOfProcess("conmon", member.uid), wanted);
+        assert.deepEqual(await groupsOfProcess("conmon", member.uid), wanted);
+        const within = await groupsOfProcess("sleep", member.uid);
         assert.deepEqual(
-          groupsOfProcess("sleep", member.uid).filter((gid) => !wanted.includes(gid)),
+          within.filter((gid) => !wanted.includes(gid)),
           [],
         );
         running.killGroup("SIGTERM");
@@ -208,8 +209,17 @@ async function importImage(member: User): Promise<string> {
   return "localhost/jacamar-busybox";
 }
 
-/** The groups of a user's process of that name, its own first among equals, sorted. */
-function groupsOfProcess(name: string, uid: number): string[] {
+/** The groups of a user's process of that name, sorted. It may still be about to start. */
+async function groupsOfProcess(name: string, uid: number): Promise<string[]> {
+  for (let look = 0; look < 200; look += 1) {
+    const found = groupsNow(name, uid);
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${name} of ${uid} does not run`);
+}
+
+function groupsNow(name: string, uid: number): string[] | undefined {
   for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
     try {
       const status = readFileSync(`/proc/${pid}/status`, "utf8");
@@ -222,5 +232,5 @@ function groupsOfProcess(name: string, uid: number): string[] {
       // Gone meanwhile.
     }
   }
-  throw new Error(`${name} of ${uid} does not run`);
+  return undefined;
 }
