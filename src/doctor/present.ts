@@ -68,6 +68,7 @@ export function asJson(heading: Heading, looked: readonly Looked[]): string {
 
 /** A finding in a job log, for the user: what it is, and what to do or to ask for. */
 export function forJobLog({ text, advice, remedy }: Finding): string {
-  const how = remedy === undefined ? "" : ` (${remedy.by === "root" ? "as root: " : ""}${remedy.command})`;
+  const isSaid = remedy === undefined || advice.includes(remedy.command);
+  const how = isSaid ? "" : ` (${remedy.by === "root" ? "as root: " : ""}${remedy.command})`;
   return printable(`${text}: ${advice}${how}`).replaceAll("\n", " ");
 }

@@ -209,6 +209,22 @@ describe("runContainer()", () => {
     assert.ok(!existsSync(join(at, "there")) && !isAlive(client));
   });
 
+  test("tells a failure of Podman's own from one of the command, whatever its exit code", async () => {
+    const own = await standIn({ run: "echo 'Error: creating /etc/mtab symlink: permission denied' >&2; exit 126" });
+    await assert.rejects(own.run(), {
+      code: "podman_failed",
+      message: "Podman failed before the script ran: creating /etc/mtab symlink: permission denied",
+    });
+    for (const [said, exitCode] of [
+      ['Error: runc: exec: "/nope": permission denied: OCI permission denied', 126],
+      ['Error: crun: "/nope" not found: OCI runtime attempted to invoke a command that was not found', 127],
+      ["entrypoint: Error: odd", 126],
+    ] as const) {
+      const { run } = await standIn({ run: `echo '${said}' >&2; exit ${exitCode}` });
+      assert.deepEqual(await run(), { kind: "lost", exitCode });
+    }
+  });
+
   test("still ends the client, and says what is wrong, when Podman cannot be asked any more", {
     timeout: 20_000,
   }, async () => {

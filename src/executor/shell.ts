@@ -140,12 +140,22 @@ export async function runContainer(args: readonly string[], tools: ContainerTool
   // Without a status the container may still be there, whatever became of the client.
   if (outcome.kind !== "passed" && typeof readStatus(tools.script) !== "number")
     await removeContainers(podman, key, tools.keepEnded);
-  if (outcome.kind === "lost" && outcome.exitCode === 125) {
+  if (outcome.kind === "lost" && isPodmansOwn(outcome.exitCode, said)) {
     throw new JacamarError("podman_failed", `Podman failed before the script ran: ${lastLine(said)}`, {
       hint: "Try as the same user on the same machine: podman run --rm IMAGE true",
     });
   }
   return outcome;
+}
+
+/**
+ * Whether Podman has failed, and not what it was to run. It says 125 for itself; but a "permission denied" or "not found" of its
+ * own becomes 126 or 127, too, as seen without subordinate ids. What the runtime says of the command has the word OCI.
+ */
+function isPodmansOwn(exitCode: number, said: string): boolean {
+  if (exitCode === 125) return true;
+  const errors = said.split("\n").filter((line) => line.startsWith("Error: "));
+  return (exitCode === 126 || exitCode === 127) && errors.length > 0 && !/\bOCI\b/.test(errors.at(-1) ?? "");
 }
 
 /** SIGTERM to what runs in the container, as soon as there is one; after the grace the container goes. */

@@ -66,10 +66,17 @@ export function succeeded(ending: Ending): boolean {
   return "exitCode" in ending && ending.exitCode === 0;
 }
 
-/** The last line that a failed Podman said, without its word "Error:"; for messages of ours. */
+/** The last line that a failed Podman said, without its word "Error:" or the frame of its log; for messages of ours. */
 export function lastLine(output: string): string {
   const lines = output.split("\n").filter((line) => line.trim() !== "");
   const errors = lines.filter((line) => /^(?:Error|error):/.test(line));
   const line = errors.at(-1) ?? lines.at(-1) ?? "no message";
-  return line.replace(/^[Ee]rror: /, "").slice(0, 2000);
+  return unframed(line.replace(/^[Ee]rror: /, "")).slice(0, 2000);
+}
+
+/** `time="…" level=error msg="…"`, as Podman's log has it when it fails before its own word is ready. */
+function unframed(line: string): string {
+  const quoted = /^time="[^"]*" level=(?:error|fatal) msg=("(?:[^"\\]|\\.)*")$/.exec(line.trimEnd())?.[1];
+  if (quoted === undefined) return line;
+  return quoted.slice(1, -1).replace(/\\(["\\])/g, "$1");
 }

@@ -235,6 +235,7 @@ describe("lastLine()", () => {
     assert.equal(lastLine("Trying…\nError: a\nError: b\nnoise\n\n"), "b");
     assert.equal(lastLine("time=1 level=warning\n  last \n \n"), "  last ");
     assert.equal(lastLine(""), "no message");
+    assert.equal(lastLine('time="2026-11-25" level=error msg="cannot use \\"x\\": no"\n'), 'cannot use "x": no');
     assert.equal(lastLine(`Error: ${"x".repeat(10_000)}`).length, 2000);
   });
 });

@@ -52,9 +52,9 @@ export const idMapping = defineCheck<Name>({
       const place = path === undefined ? onSystemPath(program) : onPath(program, path);
       if (place === undefined) {
         const text = `${program} is not on the PATH, so Podman cannot give containers their users`;
-        findings.push(
-          report("id-mapping-missing", text, "ask the administrator to install the package uidmap (or shadow-utils)"),
-        );
+        const advice = "ask the administrator to install the package uidmap (or shadow-utils)";
+        const install = asRoot("apt-get install uidmap || dnf install shadow-utils");
+        findings.push(report("id-mapping-missing", text, advice, install));
         continue;
       }
       found.push(place);
