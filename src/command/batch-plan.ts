@@ -1,6 +1,6 @@
 import { JacamarError } from "../error/error.ts";
 import { type AllocationRequest, allocationRequest } from "../executor/batch/allocation-request.ts";
-import { type JobFiles, jobFile } from "../executor/batch/job-file.ts";
+import { type JobFileSpec, type JobFiles, jobFile } from "../executor/batch/job-file.ts";
 import { userArguments } from "../executor/batch/own-arguments.ts";
 import type { Submission } from "../executor/batch/scheduler.ts";
 import type { Job } from "../gitlab/job.ts";
@@ -9,7 +9,7 @@ import { type ContainerSpec, runCommand } from "../mechanism/podman/command.ts";
 import { choosesGpus, gpuGrant } from "../mechanism/podman/gpu-grant.ts";
 import type { ImagePlan } from "../mechanism/podman/image-plan.ts";
 import { schedulerVariables } from "../mechanism/podman/scheduler-variables.ts";
-import { statusFileOf } from "../workspace/script-files.ts";
+import { memoryFileOf, statusFileOf } from "../workspace/script-files.ts";
 import { batchName, schedulerOf } from "./batch.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { containerSpec } from "./container-spec.ts";
@@ -57,7 +57,7 @@ export function planBatch(run: BatchStage, image: PreparedImage | undefined): Ba
       submission,
       request,
       container: undefined,
-      text: jobFile({ ...common(run, files), container: undefined }),
+      text: jobFile({ ...common(run, files), container: undefined, memory: memoryOf(run, request) }),
     };
   }
   const container = containerSpec({ ...run, image: run.image }, image, sourceOf(run.image, image));
@@ -105,6 +105,13 @@ function requestOf({ context, state, job }: BatchStage): AllocationRequest | und
   });
 }
 
+/** What the script's summary tells of memory. A step must not count what others use in its allocation. */
+function memoryOf({ state, script }: BatchStage, request: AllocationRequest | undefined): JobFileSpec["memory"] {
+  const { memoryGroup, steps } = schedulerOf(state.config);
+  const mark = request === undefined ? memoryGroup : steps?.memoryGroup;
+  return mark === undefined ? undefined : { file: memoryFileOf(script), mark };
+}
+
 /** A person finds the job file and its output beside the script. What decides lies where no container can write. */
 function batchFiles({ state, stage }: BatchStage): JobFiles {
   const { scriptsDir, privateDir } = state.workspace;
@@ -128,6 +135,7 @@ function common({ context, state, job, stage, script }: BatchStage, files: JobFi
     files,
     script,
     scriptStatus: statusFileOf(script),
+    memory: undefined,
     workingDirectory: workspace.base,
     nodeList: schedulerOf(config).nodeList,
     uid: context.account.uid,

@@ -30,6 +30,8 @@ export const flux: Scheduler = {
   variablePrefixes: ["FLUX_"],
   // The node's own login may not know where Flux is.
   nodeList: "flux getattr hostlist || hostname",
+  // The unit of a job on a node, with [exec] service = "sdexec" of flux-core.
+  memoryGroup: "/imp-shell-",
   // What the broker says of every script that fails.
   ordinary: /^.*\bbroker\.err\[\d+\]: rc2\.0: .* Exited \(rc=\d+\).*\n?/gm,
 

@@ -122,6 +122,7 @@ function makeJob(given: Names, script: string): JobFileSpec {
     },
     script: path("script"),
     scriptStatus: path("script-status"),
+    memory: undefined,
     workingDirectory: join(place, "work"),
     nodeList: "echo 'node 1'; echo never shown",
     uid,

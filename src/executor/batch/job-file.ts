@@ -1,5 +1,6 @@
 import type { Profile } from "../../mechanism/bash.ts";
 import { batchLabel } from "../../mechanism/podman/command.ts";
+import { jobMemory } from "./job-memory.ts";
 import { shellWord, shellWords } from "./shell-word.ts";
 import { softSignal } from "./soft-signal.ts";
 
@@ -46,6 +47,8 @@ export interface JobFileSpec {
   /** The script, as the host's Bash or the container gets it; its own status is left beside it by a container. */
   readonly script: string;
   readonly scriptStatus: string;
+  /** Where the memory that the job has used is left, and by what its control group is known: see `job-memory.ts`. Of the host only. */
+  readonly memory: { readonly file: string; readonly mark: string } | undefined;
   readonly workingDirectory: string;
   /** Bash that prints the names of the job's nodes. */
   readonly nodeList: string;
@@ -101,7 +104,7 @@ nodes() {
 }
 ${followed}
 cd ${shellWord(spec.workingDirectory)} || leave 1
-${container === undefined ? onHost : inContainer(container)}
+${container === undefined ? onHost(spec.memory) : inContainer(container)}
 ${waitAndLeave}`;
 }
 
@@ -146,7 +149,8 @@ trap 'end INT' INT
 trap 'end HUP' HUP
 `;
 
-const onHost = `
+function onHost(memory: JobFileSpec["memory"]): string {
+  return `${memory === undefined ? "" : `memory=${shellWord(memory.file)}\nrm -f "$memory"\n${jobMemory}`}
 # Schedulers often tell all processes of a job. The script must hear it once: a canary tells whether it has already.
 tell() {
   sleep 0.2
@@ -157,7 +161,7 @@ tell() {
 force() { kill -KILL -- "-$child"; }
 finish() {
   kill -KILL "$canary" 2>/dev/null
-  script_code=$1
+  script_code=$1${memory === undefined ? "" : `\n  memory_of "${memory.mark}" >"$memory"`}
 }
 
 # A signal that users ask the scheduler for is for the script's own traps, as in a script that is submitted by hand: what the
@@ -188,6 +192,7 @@ set +m
 trap 'pass USR1' USR1
 trap 'pass USR2' USR2
 `;
+}
 
 function inContainer(container: ContainerRun): string {
   return `

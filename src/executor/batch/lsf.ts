@@ -32,6 +32,8 @@ export const lsf: Scheduler = {
   ordinary:
     /^(?:-{20,}\n)?Sender: LSF System[\s\S]*?^The output \(if any\) (?:follows|is above this job summary)[.:]\s*|^PS:\s*$\s*^Read file .*\n?/gm,
   nodeList: "printf '%s\\n' $LSB_HOSTS | sort -u | paste -sd , -",
+  // lsf/CLUSTER/job.ID.PID.TIME, with LSF_LINUX_CGROUP_ACCT.
+  memoryGroup: "/job.${LSB_JOBID:-none}.",
 
   async submit({ name, jobFile, logFile, userArguments }, call) {
     // What follows the options is a line for sh(1) on the node.

@@ -30,6 +30,8 @@ export const pbs: Scheduler = {
   },
   variablePrefixes: ["PBS_"],
   nodeList: '{ sort -u "$PBS_NODEFILE" 2>/dev/null || hostname; } | paste -sd , -',
+  // pbs_cgroups.PY of OpenPBS: pbs_jobs.service/jobid/ID.
+  memoryGroup: "/${PBS_JOBID:-none}/",
 
   async submit({ name, jobFile, logFile, userArguments }, call) {
     // Without -f, qsub leaves a process behind that serves the next qsub.

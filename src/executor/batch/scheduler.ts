@@ -87,6 +87,11 @@ export interface Scheduler {
   readonly ordinary?: RegExp;
   /** Bash that prints the names of the job's nodes on one line; it runs in the job. */
   readonly nodeList: string;
+  /**
+   * By what the control group of a job is known, in double quotes of Bash, where the scheduler can make one for each: `/`, the
+   * beginning of the directory's name, and `/` when that is all of it (see `job-memory.ts`).
+   */
+  readonly memoryGroup: string;
   submit(submission: Submission, call: CallScheduler): Promise<Submitted>;
   /** Asks for many jobs at once. A job that the answer does not name is `unknown`. */
   ask(ids: readonly SchedulerId[], call: CallScheduler): Promise<ReadonlyMap<SchedulerId, QueueState>>;
@@ -102,6 +107,8 @@ export interface Scheduler {
 
 /** How a scheduler runs a program in what a running job of the user has been given. */
 export interface Steps {
+  /** The `memoryGroup` of a step alone, without the other steps of its allocation; absent where a step has no group of its own. */
+  readonly memoryGroup?: string;
   /** The command that runs a job file there, under that name, and ends when it does. */
   run(allocation: SchedulerId, name: string, jobFile: string): StepCommand;
   /** The steps of that name in the user's jobs; undefined when the scheduler did not say. */

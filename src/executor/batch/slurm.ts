@@ -25,6 +25,8 @@ export const slurm: Scheduler = {
   },
   variablePrefixes: ["SLURM_", "SLURMD_", "SBATCH_", "SALLOC_", "SRUN_"],
   nodeList: 'echo "${SLURM_JOB_NODELIST-}"',
+  // src/plugins/cgroup/ of Slurm: job_ID/step_batch/… below a directory of its own.
+  memoryGroup: "/job_${SLURM_JOB_ID:-none}/",
 
   async submit({ name, jobFile, logFile, userArguments }, call) {
     const ours = [`--job-name=${name}`, `--output=${literalPath(logFile)}`, "--open-mode=append"];
@@ -55,6 +57,8 @@ export const slurm: Scheduler = {
   },
 
   steps: {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Bash expands it
+    memoryGroup: "/job_${SLURM_JOB_ID:-none}/step_${SLURM_STEP_ID:-none}/",
     run(allocation, name, jobFile) {
       // All of the allocation's first node, whatever else runs in it; srun calls in the script may share it, too.
       const place = [`--jobid=${numberOf(allocation)}`, "--overlap", "--nodes=1", "--ntasks=1"];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { decodeLine } from "../../../src/record/decode.ts";
@@ -54,4 +54,27 @@ describe("the record of a job of Slurm", { skip: slurmMissing() }, () => {
       assert.ok(whole.overhead_seconds < whole.seconds - ran);
     });
   }
+
+  const counts = existsSync("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+  it("tells the memory of its own control group", { skip: !counts && "Slurm makes none here" }, async () => {
+    const job = cluster.job({ variables: { SCHEDULER_PARAMETERS: "--mem=512M" } });
+    await job.ready();
+    const run = await job.run("build_script", "head -c 150M /dev/zero | tail -c 150M | wc -c");
+    assert.equal(run.exitCode, 0, logOf(run));
+    const megabytes = Number(/, (\d+) MB peak memory \(of 512 MB\)$/.exec(job.summary.trim())?.[1]);
+    assert.ok(megabytes >= 150 && megabytes < 400, job.summary);
+  });
+
+  it("tells no memory where Slurm makes no control group", async () => {
+    const without = new Cluster("no-groups", ["TaskPlugin=task/none"]);
+    try {
+      const job = without.job();
+      await job.ready();
+      const run = await job.run("build_script", "true");
+      assert.equal(run.exitCode, 0, logOf(run));
+      assert.match(job.summary.trim(), /^queued [0-9hms.]+, script [0-9.]+s$/);
+    } finally {
+      await without.close();
+    }
+  });
 });
