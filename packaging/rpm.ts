@@ -60,6 +60,14 @@ export async function makeRpm(variant: Variant, parts: Parts, work: string, outd
 function specification(variant: Variant, root: string, entries: readonly Entry[]): string {
   const { name, hasCapabilities } = variant;
   const again = `rpm --reinstall, or dnf reinstall ${name}`;
+  // A directory that no line names would stay when the package goes.
+  const documentation = "usr/share/doc/jacamar-ci";
+  const directories = new Set(
+    entries.flatMap(({ path }) => {
+      const parts = path.startsWith(`${documentation}/`) ? path.slice(documentation.length + 1).split("/") : [];
+      return parts.map((_, index) => [documentation, ...parts.slice(0, index)].join("/"));
+    }),
+  );
   const files = entries.map(({ path }) => {
     if (path === "opt/jacamar/bin/jacamar-auth" && hasCapabilities) {
       // Owner, mode and capabilities come with the installation.
@@ -76,7 +84,7 @@ function specification(variant: Variant, root: string, entries: readonly Entry[]
     // The shared libraries are found by rpm itself. What the package has of its own is for nobody else.
     "AutoProv: no",
     "Requires: bash",
-    ...(hasCapabilities ? ["Requires(post): libcap, glibc-common, util-linux, shadow-utils"] : []),
+    ...(hasCapabilities ? ["Requires(post): libcap, glibc-common, coreutils, util-linux, shadow-utils"] : []),
     "Recommends: git-core, podman >= 4.3, shadow-utils",
     `Conflicts: ${variant.other}`,
     "",
@@ -111,7 +119,7 @@ function specification(variant: Variant, root: string, entries: readonly Entry[]
     "%defattr(-, root, root, 0755)",
     "%dir /opt/jacamar",
     "%dir /opt/jacamar/bin",
-    "%dir /usr/share/doc/jacamar-ci",
+    ...[...directories].toSorted().map((path) => `%dir /${path}`),
     ...files,
   ].join("\n")}\n`;
 }

@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startGitlab } from "../../harness/gitlab.ts";
 import { TestJob } from "../../harness/job.ts";
@@ -98,6 +98,7 @@ describe("the packages", { skip }, () => {
     const before = ours();
     const service = makeAccount("jacamar-e2e-pkg", ["--system", "--no-create-home"]);
     const other = otherUser()?.name ?? "";
+    const stranger = "jacamar-e2e-stranger";
     try {
       const missing = tryInstall("jacamar-ci-caps", "jacamar-e2e-nobody");
       assert.notEqual(missing.code, 0);
@@ -106,11 +107,19 @@ describe("the packages", { skip }, () => {
       execFileSync("usermod", ["--append", "--groups", service.name, other]);
       const shared = dpkg(["--configure", "jacamar-ci-caps"], service.name);
       assert.notEqual(shared.code, 0);
-      assert.match(shared.output, new RegExp(`Others are in the group of "${service.name}".*: ${other}`));
+      assert.match(shared.output, new RegExp(`Others are in the group of "${service.name}".*: ${other}\n`));
+      assert.match(shared.output, /closed to all until then. Try again with: dpkg --configure jacamar-ci-caps\n/);
+      execFileSync("gpasswd", ["--delete", other, service.name], { stdio: "ignore" });
+      // Whose only group it is stands in no list of members.
+      execFileSync("useradd", ["--system", "--no-create-home", "--gid", service.name, stranger]);
+      const primary = dpkg(["--configure", "jacamar-ci-caps"], service.name);
+      assert.notEqual(primary.code, 0);
+      assert.match(primary.output, new RegExp(`Others are in the group of "${service.name}".*: ${stranger}\n`));
       assert.equal(execFileSync("getcap", ["-r", programs], { encoding: "utf8" }), "");
       assert.equal(statSync(join(programs, "jacamar-auth")).mode & 0o7777, 0o700);
     } finally {
-      execFileSync("gpasswd", ["--delete", other, service.name], { stdio: "ignore" });
+      spawnSync("gpasswd", ["--delete", other, service.name]);
+      spawnSync("userdel", [stranger]);
       purge("jacamar-ci-caps");
       removeAccount(service);
     }
@@ -133,6 +142,14 @@ describe("the packages", { skip }, () => {
     const rpm = packageFile("jacamar-ci-caps-", ".rpm");
     const list = execFileSync("rpm", ["-qplv", rpm], { encoding: "utf8" });
     assert.match(list, /^-rwx------ +1 root +root .*\/opt\/jacamar\/bin\/jacamar-auth$/m);
+    // What is not in the list stays when the package goes.
+    const paths = new Set(list.split("\n").flatMap((line) => / (\/\S+)(?: -> .*)?$/.exec(line)?.[1] ?? []));
+    const ofOurs = [...paths].filter((path) => /^\/opt\/jacamar\/|\/doc\/jacamar-ci\//.test(path));
+    assert.deepEqual(
+      ofOurs.map((path) => dirname(path)).filter((path) => !paths.has(path)),
+      [],
+    );
+    assert.ok(ofOurs.length > 40);
     const scripts = execFileSync("rpm", ["-qp", "--scripts", rpm], { encoding: "utf8" });
     for (const [, body] of scripts.matchAll(/scriptlet \(using \/bin\/sh\):\n([\s\S]*?)(?=\n\S+ scriptlet|$)/g)) {
       execFileSync("sh", ["-n"], { input: body ?? "" });
