@@ -1,3 +1,4 @@
+import { usualConfiguration } from "../config/usual-place.ts";
 import { parseArguments } from "../terminal/arguments.ts";
 import { checkCommand } from "../terminal/commands/check.ts";
 
@@ -12,14 +13,12 @@ export interface CheckArguments {
   readonly json: boolean;
 }
 
-export const defaultFile = "/etc/gitlab-runner/jacamar.toml";
-
 /** Reads the command line. Throws `usage`. */
 export function parseCheckArguments(argv: readonly string[]): CheckArguments {
   const { values, positionals } = parseArguments(checkCommand, argv);
   return {
     help: values.help === true,
-    file: positionals[0] ?? defaultFile,
+    file: positionals[0] ?? usualConfiguration,
     runnerConfig: values["runner-config"],
     elsewhere: values.elsewhere === true,
     strict: values.strict === true,

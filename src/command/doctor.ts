@@ -12,6 +12,7 @@ import { lookAll } from "../doctor/look.ts";
 import { asJson, asText, findingsOf } from "../doctor/present.ts";
 import { Subject } from "../doctor/subject.ts";
 import { becomeUser } from "../downscope/setuid.ts";
+import { usualConfiguration } from "../config/usual-place.ts";
 import { JacamarError } from "../error/error.ts";
 import { bashEnvironment } from "../mechanism/bash.ts";
 import type { Environment } from "../process/command.ts";
@@ -23,7 +24,6 @@ import type { Terminal } from "../terminal/terminal.ts";
 import { baseDirectory } from "../workspace/layout.ts";
 import { cleanBash } from "./clean-bash.ts";
 
-const usualConfiguration = "/etc/gitlab-runner/jacamar.toml";
 /** The longest that one check may take. */
 const limitSeconds = 10;
 

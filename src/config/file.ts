@@ -25,7 +25,8 @@ export function readConfigurationFile(path: string): ConfigurationFile {
     // Not blocking, so that a named pipe is refused and not waited for.
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {
-    throw unreadable(path, openReasons[systemErrorCode(error) ?? ""] ?? "it cannot be opened", undefined, error);
+    const code = systemErrorCode(error) ?? "";
+    throw unreadable(path, openReasons[code] ?? "it cannot be opened", openHints[code], error);
   }
   try {
     const stats = fstatSync(descriptor);
@@ -48,14 +49,23 @@ const openReasons: Readonly<Record<string, string>> = {
   ELOOP: "its symbolic links lead in a circle",
 };
 
+const openHints: Readonly<Record<string, string>> = {
+  ENOENT: "jacamar init writes a first one. The commands for people take --configuration FILE.",
+  EACCES: "It, or a directory above it, is closed to this account: namei -l FILE shows which.",
+};
+
 function whyDistrusted(path: string, stats: Stats): JacamarError | undefined {
   const user = process.geteuid?.();
   if (stats.uid !== 0 && stats.uid !== user) {
-    return unreadable(path, `it belongs to the user id ${stats.uid}`, "It must belong to root or to this account.");
+    return unreadable(
+      path,
+      `it belongs to the user id ${stats.uid}`,
+      `It must belong to root or to this account: chown root: ${path}`,
+    );
   }
   if ((stats.mode & 0o022) === 0) return undefined;
   const mode = (stats.mode & 0o7777).toString(8).padStart(4, "0");
-  return unreadable(path, `others than its owner can write it (mode ${mode})`, "Run chmod go-w on it.");
+  return unreadable(path, `others than its owner can write it (mode ${mode})`, `Run chmod go-w ${path}`);
 }
 
 function readAll(path: string, descriptor: number, size: number): Buffer {

@@ -1,3 +1,4 @@
+import { usualConfiguration } from "../config/usual-place.ts";
 import { parseArguments, usage } from "../terminal/arguments.ts";
 import { explainCommand } from "../terminal/commands/explain.ts";
 
@@ -25,7 +26,6 @@ export interface ExplainArguments {
 export function parseExplainArguments(argv: readonly string[]): ExplainArguments {
   const { values, positionals } = parseArguments(explainCommand, argv);
   if (values.help !== true) {
-    if (values.configuration === undefined) throw usage(explainCommand, "There is no --configuration FILE");
     if ((values.response === undefined) === (values.job === undefined)) {
       throw usage(explainCommand, "Give either --response FILE or --job NAME");
     }
@@ -36,7 +36,7 @@ export function parseExplainArguments(argv: readonly string[]): ExplainArguments
   }
   return {
     help: values.help === true,
-    configuration: values.configuration ?? "",
+    configuration: values.configuration ?? usualConfiguration,
     response: values.response,
     file: positionals[0] ?? ".gitlab-ci.yml",
     job: values.job,

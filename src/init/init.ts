@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { currentAccount } from "../account/account.ts";
@@ -38,12 +38,17 @@ export async function initHere(argv: readonly string[], terminal: Terminal): Pro
   const mode = account.uid === 0 ? 0o644 : 0o600;
   const warnings = await refuseProblems(text, file, account.uid, mode);
   // The usual directory may wait for the runner to be installed; any other one is the caller's business.
-  if (wanted.file === undefined) mkdirSync(place, { recursive: true, mode: account.uid === 0 ? 0o755 : 0o700 });
+  if (wanted.file === undefined) makePlace(place, account.uid === 0 ? 0o755 : 0o700);
   writeWhole(file, text, mode);
   const block = runnerBlock(programs, file, answers.downscope);
   terminal.stderr.write(`${[`Wrote ${file}`, ...warnings, ...advice(file, programs, answers), ""].join("\n")}\n`);
   terminal.stdout.write(block);
   return 0;
+}
+
+/** Whatever the umask: a service account must get at root's file, too. One that is there keeps its mode. */
+function makePlace(place: string, mode: number): void {
+  if (mkdirSync(place, { recursive: true, mode }) !== undefined) chmodSync(place, mode);
 }
 
 async function answer(

@@ -1,3 +1,4 @@
+import { usualConfiguration } from "../config/usual-place.ts";
 import { parseArguments, usage } from "../terminal/arguments.ts";
 import { reapCommand } from "../terminal/commands/reap.ts";
 
@@ -18,7 +19,6 @@ export function parseReapArguments(argv: readonly string[]): ReapArguments {
   const { values } = parseArguments(reapCommand, argv);
   const { user, "all-users": all, "batch-job": batchJob } = values;
   if (values.help !== true) {
-    if (values.configuration === undefined) throw usage(reapCommand, "There is no --configuration FILE");
     if (all === true && user !== undefined) throw usage(reapCommand, "Give --user or --all-users, not both");
     if (batchJob !== undefined && !/^[\x21-\x7e]{1,100}$/.test(batchJob)) {
       throw usage(reapCommand, "--batch-job is no number of a scheduler's job");
@@ -26,7 +26,7 @@ export function parseReapArguments(argv: readonly string[]): ReapArguments {
   }
   return {
     help: values.help === true,
-    configuration: values.configuration ?? "",
+    configuration: values.configuration ?? usualConfiguration,
     yes: values.yes === true,
     of: all === true ? "all" : user === undefined ? undefined : { user },
     batchJob,

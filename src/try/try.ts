@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { currentAccount } from "../account/account.ts";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { parseTryArguments, type TryArguments } from "./arguments.ts";
 import { JobLog, type LogSink } from "./job-log.ts";
@@ -15,6 +16,7 @@ import { tryCommand } from "../terminal/commands/try.ts";
 import { helpText } from "../terminal/help.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { version } from "../version.ts";
+import { forgetTokenServer } from "./remembered-keys.ts";
 import { startTokenServer } from "./token-server.ts";
 import { type Variable, valueOf, variable } from "./variables.ts";
 
@@ -94,6 +96,11 @@ async function runIn(temporaryDir: string, wanted: TryArguments, world: TryWorld
   const tokenServer = jobs.some((job) => job.idTokens.length > 0)
     ? await startTokenServer(wanted.tokenServerPort)
     : undefined;
+  const forget = () => {
+    if (tokenServer !== undefined) forgetTokenServer(tokenServer.address, currentAccount());
+  };
+  // A run that was killed may have left something, too.
+  forget();
   if (tokenServer !== undefined) warn.line(`ID tokens: ${tokenServer.address} signs them for "${login}"`);
   const cancel = new AbortController();
   const forceCancel = new AbortController();
@@ -142,6 +149,7 @@ async function runIn(temporaryDir: string, wanted: TryArguments, world: TryWorld
   } finally {
     unlisten();
     await tokenServer?.close();
+    forget();
   }
 }
 

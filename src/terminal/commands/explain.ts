@@ -10,7 +10,12 @@ export const explainCommand = {
     "The job is a saved job response, or with `--job` one of a pipeline file (default: `.gitlab-ci.yml`).",
   ],
   options: {
-    configuration: { type: "string", value: "FILE", summary: "Jacamar's configuration; required", completes: "file" },
+    configuration: {
+      type: "string",
+      value: "FILE",
+      summary: "Jacamar's configuration (default: /etc/gitlab-runner/jacamar.toml)",
+      completes: "file",
+    },
     response: {
       type: "string",
       value: "FILE",

@@ -10,7 +10,12 @@ export const reapCommand = {
     "A job is dead when the process of GitLab Runner that started it is gone, or an hour after GitLab's time limit for it.",
   ],
   options: {
-    configuration: { type: "string", value: "FILE", summary: "Jacamar's configuration; required", completes: "file" },
+    configuration: {
+      type: "string",
+      value: "FILE",
+      summary: "Jacamar's configuration (default: /etc/gitlab-runner/jacamar.toml)",
+      completes: "file",
+    },
     yes: { type: "boolean", summary: "remove what is found" },
     user: { type: "string", value: "NAME", summary: "as root: of that user, as that user", completes: "account" },
     "all-users": { type: "boolean", summary: "as root: of all users, each as that user" },

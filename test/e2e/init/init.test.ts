@@ -149,4 +149,19 @@ describe("jacamar init", () => {
     assert.match(readFileSync(file, "utf8"), /^downscope = "setuid"$/m);
     assert.match(stderr, /SITE_ID_TOKEN:\n\s+aud: https:\/\/gitlab\.example\.com/);
   });
+
+  const hasOwnPlace = !isRoot ? "needs root" : existsSync("/etc/gitlab-runner") ? "GitLab Runner is here" : false;
+  it("makes the usual place so that a service account gets at root's file", { skip: hasOwnPlace }, async () => {
+    // What it writes below /etc goes to a directory of the test's.
+    const script = `set -e
+      mkdir "$1/upper" "$1/work"
+      mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc
+      umask 077
+      "$2" init --yes --gitlab-server https://gitlab.example.com >/dev/null
+      stat -c '%U %a' /etc/gitlab-runner /etc/gitlab-runner/jacamar.toml`;
+    const root: User = { name: "root", uid: 0, gid: 0, home: "/root" };
+    const place = mkdtempSync(join(directory, "etc-"));
+    const ended = await asUser(root, ["unshare", "--mount", "sh", "-c", script, "-", place, stage.jacamar]);
+    assert.equal(ended.stdout, "root 755\nroot 644\n", ended.stderr);
+  });
 });

@@ -99,8 +99,8 @@ describe("jacamar try through jacamar-auth", { skip: isRoot ? false : "becoming 
     for (const path of caches.splice(0)) rmSync(path, { recursive: true, force: true });
   });
 
-  async function run(yaml: string, options: readonly string[]): Promise<Ended> {
-    const port = await freePort();
+  async function run(yaml: string, options: readonly string[], givenPort?: number): Promise<Ended> {
+    const port = givenPort ?? (await freePort());
     const server = encodeURIComponent(`http://127.0.0.1:${port}`);
     caches.push(`/var/cache/jacamar/keys-${server}.json`, `/var/cache/jacamar/people-${server}`);
     writeFileSync(join(project, ".gitlab-ci.yml"), yaml);
@@ -143,6 +143,18 @@ use:
     assert.match(stdout, new RegExp(`made by ${user.name}, used by ${user.name}\n`));
     assert.match(stdout, /use +passed/);
     assert.equal(statSync(dataDir).uid, user.uid);
+  });
+
+  it("runs again at once on the same port, with its next key, and leaves nothing of either", async () => {
+    const port = await freePort();
+    for (const time of ["first", "second"]) {
+      const { exitCode, stdout, stderr } = await run(two, ["--login", user.name, "--job", "make"], port);
+      assert.equal(exitCode, 0, `${time}: ${stdout}${stderr}`);
+    }
+    assert.deepEqual(
+      caches.filter((path) => existsSync(path)),
+      [],
+    );
   });
 
   it("refuses a login that is no account, and root, which is the caller's own", async () => {
