@@ -21,6 +21,7 @@ import { makeServiceAccount } from "../test/harness/service-account.ts";
 import { recordLines } from "../test/harness/record-lines.ts";
 import { stageBundle } from "../test/harness/stage.ts";
 import { measureBatch, measureQueue } from "./batch.ts";
+import { measureCommands } from "./commands.ts";
 import { memoryOf } from "./memory.ts";
 import { median, quantile } from "./statistics.ts";
 import { ms, Table } from "./table.ts";
@@ -67,6 +68,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   authorisation: measureAuthorisation,
   record: measureRecord,
   report: measureReport,
+  commands: measureAdministration,
   batch: () => measureBatch({ user, stage, table }),
   queue: () => measureQueue({ user, stage, table }),
 };
@@ -400,6 +402,13 @@ async function measureReport(): Promise<void> {
     await browser.close();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** What `check`, `explain` and `doctor` take. */
+async function measureAdministration(): Promise<void> {
+  const job = newJob({ image });
+  await measureCommands({ user, jacamar: stage.jacamar, job }, rounds, table);
+  job.remove();
 }
 
 function authorisedJob(gitlab: TestGitlab, runner: User, downscope: "setuid" | "sudo"): TestJob {
