@@ -16,6 +16,8 @@ interface JobOfRow {
   readonly row: number;
   readonly time: string;
   readonly attempts: number;
+  /** Whose file it is from, where that counts. */
+  readonly account: string | undefined;
   /** Its own line; of a job that has none, its stages. */
   readonly kept: readonly Kept[];
 }
@@ -82,7 +84,9 @@ export class Collector {
       whole: (row) => {
         const job = byRow[row];
         const line = job && wholeLine(job.kept);
-        return job && line ? { line, attempts: job.attempts } : undefined;
+        // A user may have written something else there meanwhile, or what only a whole reading sees.
+        const isTheirs = job?.account === undefined || line?.account === job.account;
+        return job && line && isTheirs ? { line, attempts: job.attempts } : undefined;
       },
     };
   }
@@ -95,27 +99,35 @@ export class Collector {
       return;
     }
     const found = readLine(line);
-    if (found === undefined) this.#foreign += 1;
-    else if (this.#mayTell && found.account !== undefined && !this.#mayTell(found.account, source.owner)) {
+    if (found === undefined) {
+      this.#foreign += 1;
+      return;
+    }
+    if (this.#mayTell && (found.account === undefined || !this.#mayTell(found.account, source.owner))) {
       this.#forged += 1;
-    } else if (found.kind === "job") this.#takeJob(found, line, source);
-    else if (!this.#jobs.has(found.key)) this.#keepStage(found.key, line, source);
+      return;
+    }
+    // The keys of others' jobs are to be seen, in the names of their containers.
+    const itsKey = this.#mayTell ? `${found.account}/${found.key}` : found.key;
+    if (found.kind === "job") this.#takeJob(itsKey, found, line, source);
+    else if (!this.#jobs.has(itsKey)) this.#keepStage(itsKey, line, source);
   }
 
-  #takeJob(job: JobLine, line: Line, source: Source): void {
-    this.#stages.delete(job.key);
-    const other = this.#jobs.get(job.key);
+  #takeJob(key: string, job: JobLine, line: Line, source: Source): void {
+    this.#stages.delete(key);
+    const other = this.#jobs.get(key);
     const attempts = (other?.attempts ?? 0) + 1;
     // Attempts may come in any order, and the last one tells how it ended.
-    if (other && other.time > job.time) this.#jobs.set(job.key, { ...other, attempts });
-    else this.#setJob(job.key, job, attempts, [keptOf(line, source)]);
+    if (other && other.time > job.time) this.#jobs.set(key, { ...other, attempts });
+    else this.#setJob(key, job, attempts, [keptOf(line, source)]);
   }
 
   #setJob(key: string, job: JobLine, attempts: number, kept: readonly Kept[]): void {
     if (this.#since > Number.NEGATIVE_INFINITY && Date.parse(job.time) < this.#since) return;
     const row = this.#jobs.get(key)?.row ?? this.#rows.count;
     this.#rows.set(row, job, attempts);
-    this.#jobs.set(key, { row, time: job.time, attempts, kept });
+    const account = this.#mayTell ? job.account : undefined;
+    this.#jobs.set(key, { row, time: job.time, attempts, account, kept });
   }
 
   #keepStage(key: string, line: Line, source: Source): void {

@@ -95,6 +95,39 @@ describe("Collector", () => {
     assert.equal(outcomes[collected.rows.get("outcome", 0)], "failed");
   });
 
+  test("lets nobody tell of another's job in a file of their own, by its key, without an account, or with two", async () => {
+    const mine = { account: "mallory", project_full_path: "forged", time: "2026-11-24T09:00:00.000Z" };
+    const two = job(3, mine).replace(/\}$/, ',"account":"alice","project_full_path":"forged"}');
+    const lines = [job(1, mine), job(2, { ...mine, account: undefined }), two, stage(4, "config", mine)];
+    const collector = new Collector(undefined, (account, owner) => owner === (account === "alice" ? 1 : 2));
+    const read = async (owner: number, text: string) => {
+      await readSource("-", Readable.from([Buffer.from(text)]), (source) =>
+        collector.takeFrom({
+          keep: (line) => source.keep(line),
+          read: (...at) => source.read(...at),
+          close: () => {},
+          owner,
+        }),
+      );
+    };
+    await read(1, [job(1), job(2), job(3), stage(4, "config"), stage(4, "build_script")].join("\n"));
+    await read(2, lines.join("\n"));
+    const collected = collector.collected();
+    assert.equal(collected.forgedLines, 1);
+    const alices = Array.from({ length: collected.rows.count }, (_, row) => collected.whole(row)?.line).filter(
+      (line) => line?.account === "alice",
+    );
+    assert.deepEqual(
+      alices.map((line) => [line?.job, line?.project_full_path, line?.stages.length]),
+      [
+        [1, undefined, 1],
+        [2, undefined, 1],
+        [3, undefined, 1],
+        [4, undefined, 2],
+      ],
+    );
+  });
+
   test("counts the attempts at a job as one job, which ended as the last did", async () => {
     const first = job(3, { outcome: "error", error: "image_pull_failed" });
     const last = job(3, { time: "2026-11-24T03:05:00.000Z" });
