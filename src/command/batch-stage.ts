@@ -1,4 +1,3 @@
-import { constants, readFileSync } from "node:fs";
 import { JacamarError } from "../error/error.ts";
 import type { AllocationRequest } from "../executor/batch/allocation-request.ts";
 import { runBatchJob } from "../executor/batch/batch-job.ts";
@@ -14,6 +13,7 @@ import { writeWhole } from "../log/output.ts";
 import { sinceStart } from "../measure/measurements.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { readMemory, remove, writeNew } from "../workspace/script-files.ts";
+import { readEndOfFile } from "../workspace/small-file.ts";
 import { runInAllocation } from "./allocation.ts";
 import { type OpenScheduler, openScheduler } from "./batch.ts";
 import { outcomeOf } from "./batch-outcome.ts";
@@ -129,16 +129,12 @@ function openBoard({ context, state }: BatchRun, { scheduler, programs }: OpenSc
   }
 }
 
+/** More is never shown of it, and the job can write there, too. */
+const wordsBytes = 32 * 1024;
+
 /** What the scheduler has written into its log of the job, its end at the most: why it ended it, as a rule. */
 function lastWords(path: string, ordinary: RegExp | undefined): string {
-  try {
-    const text = readFileSync(path, {
-      encoding: "utf8",
-      flag: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-    });
-    const news = ordinary === undefined ? text : text.replace(ordinary, "");
-    return news.trim().split("\n").slice(-10).join("\n").slice(-4000);
-  } catch {
-    return "";
-  }
+  const text = readEndOfFile(path, wordsBytes) ?? "";
+  const news = ordinary === undefined ? text : text.replace(ordinary, "");
+  return news.trim().split("\n").slice(-10).join("\n").slice(-4000);
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 
 /**
  * Reads a small regular file where the job itself can write: follows no link, waits for no pipe, and opens it anew each time, so
@@ -16,6 +16,26 @@ export function readSmallFile(path: string, limitBytes: number): string | undefi
     const file = fstatSync(descriptor);
     const isOurs = file.isFile() && file.uid === process.geteuid?.();
     return isOurs && file.size <= limitBytes ? readFileSync(descriptor, "utf8") : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Reads the end of a regular file, as {@link readSmallFile} reads a whole one: no more than `limitBytes`, however large the job made it. */
+export function readEndOfFile(path: string, limitBytes: number): string | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const file = fstatSync(descriptor);
+    if (!file.isFile() || file.uid !== process.geteuid?.()) return undefined;
+    const bytes = Buffer.alloc(Math.min(limitBytes, file.size));
+    return bytes.toString("utf8", 0, readSync(descriptor, bytes, 0, bytes.length, file.size - bytes.length));
   } catch {
     return undefined;
   } finally {
