@@ -26,7 +26,8 @@ export async function recordChild(child: ChildStage): Promise<void> {
   try {
     const record = await import("../record/recorder.ts");
     const recorder = newRecorder(record, state, stage, undefined);
-    if (recorder === undefined) return;
+    // A user's own record is opened as the user, by the process that was: here its path could lead to any place of ours.
+    if (recorder === undefined || recorder.isOwn) return;
     const whose = whoseStage({ job: jobOf(child.response), account: identity, runnerShortToken }, state);
     const ours = record.stageLine(whose, endedStage(stage, new Measurements(), silence(child)));
     const theirs = told === undefined ? undefined : record.decodeLine(told);

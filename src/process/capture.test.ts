@@ -34,6 +34,15 @@ describe("capture()", () => {
     });
   });
 
+  test("kills all that descends from a program, where it is asked to, though it is stopped and has sessions of its own", async () => {
+    const line = "setsid bash -c 'echo $$; sleep 300 & echo $!; kill -STOP $PPID; wait' & wait";
+    const { stdout, ending } = await bash(line, { timeoutSeconds: 2, killDescendants: true });
+    assert.deepEqual(ending, { signal: "SIGKILL" });
+    const pids = stdout.trim().split("\n").map(Number);
+    assert.equal(pids.length, 2, stdout);
+    for (const pid of pids) while (!gone(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+
   test("gives the signal that ended it", async () => {
     assert.deepEqual((await bash("kill -TERM $$")).ending, { signal: "SIGTERM" });
   });

@@ -1,5 +1,6 @@
 import { type StdioOptions, spawn } from "node:child_process";
 import type { Command, Ending } from "./command.ts";
+import { descendantsOf, signalProcess } from "./job-processes.ts";
 
 export interface Captured {
   readonly ending: Ending;
@@ -12,6 +13,11 @@ export interface CaptureOptions {
   readonly timeoutSeconds: number;
   /** Ends the program at once when it fires. */
   readonly stop?: AbortSignal;
+  /**
+   * What is killed with the program: all that descends from it, also in sessions of its own and stopped. For a program that works
+   * as another user, who could hold it up for good. Without it, its process group.
+   */
+  readonly killDescendants?: boolean;
   /** Gets what the program writes to descriptor 3 in place of standard output, which then is dropped. */
   readonly answerOnDescriptor3?: boolean;
   /** An open file of ours that the program gets as its descriptor 3. */
@@ -41,7 +47,11 @@ export function capture(command: Command, options: CaptureOptions): Promise<Capt
     });
     const stdout = collect(onThree ? child.stdio[3] : child.stdout);
     const stderr = collect(child.stderr);
-    const kill = () => killGroup(child.pid, "SIGKILL");
+    const kill = () => {
+      const below = options.killDescendants === true && child.pid !== undefined ? descendantsOf(child.pid) : [];
+      killGroup(child.pid, "SIGKILL");
+      for (const pid of below) signalProcess(pid, "SIGKILL");
+    };
     const timer = setTimeout(kill, options.timeoutSeconds * 1000);
     options.stop?.addEventListener("abort", kill, { once: true });
     let linger: NodeJS.Timeout | undefined;

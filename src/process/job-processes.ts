@@ -83,7 +83,8 @@ async function waitUntilGone(
   return left;
 }
 
-function signalProcess(pid: number, signal: NodeJS.Signals): void {
+/** Sends a signal to a process. One that is gone, or not ours, is fine. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
@@ -153,6 +154,18 @@ function statFields(pid: number): string[] | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** All processes that descend from one now. Whoever's parent has ended does not count: it has another one. */
+export function descendantsOf(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync("/proc")) {
+    const parent = /^[0-9]+$/.test(name) ? Number(statFields(Number(name))?.[1]) : Number.NaN;
+    if (!Number.isNaN(parent)) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  const found = [pid];
+  for (const each of found) found.push(...(children.get(each) ?? []));
+  return found.slice(1);
 }
 
 function ancestors(pid: number): Set<number> {

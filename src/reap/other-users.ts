@@ -10,7 +10,20 @@ import { capture } from "../process/capture.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import type { ReapArguments } from "./arguments.ts";
 
+/** What one user may take: programs of theirs run meanwhile. A scheduler's node waits for its epilog. */
 const userSeconds = 600;
+const batchJobSeconds = 120;
+
+/** Names the user whom a process of {@link reapOthers} is to become. */
+const reaperVariable = "JACAMAR_CI_REAPER_OF";
+
+/** Whose, as root. */
+export type Others = NonNullable<ReapArguments["of"]>;
+
+/** Whether this process was started to become the user. */
+export function isReaperOf(of: Others, { environment }: Terminal): of is Exclude<Others, "all"> {
+  return of !== "all" && environment[reaperVariable] === of.user;
+}
 
 /**
  * As root: this very process becomes that user, for good. Nothing of the user's was looked at before. Throws `usage` without root,
@@ -26,30 +39,55 @@ export async function becomeUserNamed(name: string): Promise<void> {
 }
 
 /**
- * As root: this program again for each user of the system, one after the other, each of which becomes its user. Returns the
- * highest exit code. Throws `usage` without root, `account_unknown` when nobody lists the users.
+ * As root: this program again for a user, or for each user of the system, one after the other, each of which becomes its user. That
+ * process is the user's then, who can stop it, and make programs fail that it calls: so it has its time, is killed with all that it
+ * has started, and decides nothing for a scheduler, which would take the node from everybody. Returns the highest exit code, and 0
+ * for a job of the scheduler.
+ *
+ * Throws `usage` without root, `account_unknown` when nobody lists the users.
  */
-export async function reapAll(wanted: ReapArguments, config: Config, terminal: Terminal): Promise<number> {
+export async function reapOthers(
+  of: Others,
+  wanted: ReapArguments,
+  config: Config,
+  terminal: Terminal,
+): Promise<number> {
   requireRoot();
   const options = ["--configuration", resolve(terminal.workingDirectory, wanted.configuration)];
   if (wanted.yes) options.push("--yes");
   if (wanted.batchJob !== undefined) options.push("--batch-job", wanted.batchJob);
   let highest = 0;
-  for (const name of await usersOf(config)) {
-    const [program, ...args] = terminal.program;
-    const answer = await capture(
-      {
-        argv: [program, ...args, "reap", "--user", name, ...options],
-        environment: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" },
-        workingDirectory: "/",
-      },
-      { timeoutSeconds: userSeconds },
-    );
-    terminal.stdout.write(printable(answer.stdout));
-    terminal.stderr.write(printable(answer.stderr));
-    highest = Math.max(highest, "exitCode" in answer.ending ? answer.ending.exitCode : 1);
+  for (const name of of === "all" ? await usersOf(config) : [of.user]) {
+    highest = Math.max(highest, await reapAs(name, options, wanted, terminal));
   }
-  return highest;
+  return wanted.batchJob === undefined ? highest : 0;
+}
+
+async function reapAs(
+  name: string,
+  options: readonly string[],
+  { batchJob }: ReapArguments,
+  terminal: Terminal,
+): Promise<number> {
+  const [program, ...args] = terminal.program;
+  const timeoutSeconds = batchJob === undefined ? userSeconds : batchJobSeconds;
+  const { ending, stdout, stderr } = await capture(
+    {
+      argv: [program, ...args, "reap", "--user", name, ...options],
+      environment: {
+        PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        LC_ALL: "C.UTF-8",
+        [reaperVariable]: name,
+      },
+      workingDirectory: "/",
+    },
+    { timeoutSeconds, killDescendants: true },
+  );
+  terminal.stdout.write(printable(stdout));
+  terminal.stderr.write(printable(stderr));
+  if ("exitCode" in ending) return ending.exitCode;
+  terminal.stderr.write(`ERROR: Reaping for ${name} was ended (${ending.signal}); it has ${timeoutSeconds} s\n`);
+  return 1;
 }
 
 function requireRoot(): void {

@@ -26,7 +26,7 @@ import { baseDirectory } from "../workspace/layout.ts";
 import { parseReapArguments, type ReapArguments } from "./arguments.ts";
 import { findDeadContainers, removeContainer } from "./dead-containers.ts";
 import { type DeadJob, findDeadJobs } from "./dead-jobs.ts";
-import { becomeUserNamed, reapAll } from "./other-users.ts";
+import { becomeUserNamed, isReaperOf, reapOthers } from "./other-users.ts";
 
 /**
  * `jacamar reap`: finds what dead jobs have left, and removes it with `--yes`. Returns 0 when all went well, 1 when something could not be
@@ -41,13 +41,17 @@ export async function runReap(argv: readonly string[], terminal: Terminal): Prom
     return 0;
   }
   const config = await loadConfiguration(resolve(terminal.workingDirectory, wanted.configuration));
-  if (wanted.of === "all") return reapAll(wanted, config, terminal);
-  if (wanted.of !== undefined) await becomeUserNamed(wanted.of.user);
+  if (wanted.of !== undefined) {
+    if (!isReaperOf(wanted.of, terminal)) return reapOthers(wanted.of, wanted, config, terminal);
+    await becomeUserNamed(wanted.of.user);
+  }
   const account = currentAccount();
   if (account.uid === 0) {
     throw new JacamarError("usage", "root has no jobs of its own", { hint: "Give --user NAME or --all-users." });
   }
-  return new Reaper(config, account, wanted, (line) => terminal.stdout.write(`${printable(line)}\n`)).reap();
+  // Names that a user chose must not look like further lines.
+  const say = (line: string) => void terminal.stdout.write(`${printable(line).replaceAll("\n", "\\x0a")}\n`);
+  return new Reaper(config, account, wanted, say).reap();
 }
 
 class Reaper {
@@ -86,7 +90,7 @@ class Reaper {
       return true;
     } catch (error) {
       if (!(error instanceof JacamarError)) throw error;
-      this.#say(`ERROR: ${error.message}${error.hint === undefined ? "" : `\n  ${error.hint}`}`);
+      this.#sayError(error.message, error);
       return false;
     }
   }
@@ -155,7 +159,12 @@ class Reaper {
     } catch (error) {
       if (!(error instanceof JacamarError)) throw error;
       this.#failed += 1;
-      this.#say(`ERROR: ${what}: ${error.message}${error.hint === undefined ? "" : `\n  ${error.hint}`}`);
+      this.#sayError(`${what}: ${error.message}`, error);
     }
+  }
+
+  #sayError(text: string, { hint }: JacamarError): void {
+    this.#say(`ERROR: ${text}`);
+    for (const line of hint?.split("\n") ?? []) this.#say(`  ${line}`);
   }
 }

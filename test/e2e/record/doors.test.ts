@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { decodeLine } from "../../../src/record/decode.ts";
@@ -126,6 +126,21 @@ describe("the administrator's record of a user's job", { skip }, () => {
       );
       assert.equal(lstatSync(path).uid, user.uid);
       rmSync(path);
+    }
+  });
+
+  it("of each user's own file is nothing to the runner's account, also where the user leads it to a place of that account's", async () => {
+    for (const door of doors) {
+      const trap = records(door);
+      const base = join(place.dataDir, user.name);
+      const settings = '[record]\nlocation = "$DATA_DIR/record/own.jsonl"';
+      const job = place.job(door, { logging: `enabled = false\n${settings}`, mechanism: "none" });
+      const lead = `chmod 755 ${base}; rm -rf ${base}/record; ln -s ${trap} ${base}/record`;
+      const { run } = await job.whole(lead);
+      assert.equal(run.exitCode, 0, run.stderr);
+      assert.ok(!existsSync(join(trap, "own.jsonl")), door);
+      const lines = await asUser(user, ["rm", "-f", `${base}/record`]);
+      assert.equal(lines.exitCode, 0);
     }
   });
 });
