@@ -130,11 +130,23 @@ describe("the administrator's record of a user's job", { skip }, () => {
   });
 
   it("of each user's own file is nothing to the runner's account, also where the user leads it to a place of that account's", async () => {
-    for (const door of doors) {
-      const trap = records(door);
-      const base = join(place.dataDir, user.name);
+    const dataDir = join(directory, "data");
+    mkdirSync(dataDir);
+    chmodSync(dataDir, 0o1777);
+    const cases = [
+      ...doors.map((door) => ({ door, startedByRoot: false })),
+      { door: "sudo", startedByRoot: true } as const,
+    ];
+    for (const { door, startedByRoot } of cases) {
+      const trap = records(startedByRoot ? "setuid as root" : door);
+      const base = join(dataDir, user.name);
       const settings = '[record]\nlocation = "$DATA_DIR/record/own.jsonl"';
-      const job = place.job(door, { logging: `enabled = false\n${settings}`, mechanism: "none" });
+      const job = place.job(door, {
+        logging: `enabled = false\n${settings}`,
+        mechanism: "none",
+        dataDir,
+        startedByRoot,
+      });
       const lead = `chmod 755 ${base}; rm -rf ${base}/record; ln -s ${trap} ${base}/record`;
       const { run } = await job.whole(lead);
       assert.equal(run.exitCode, 0, run.stderr);
