@@ -37,12 +37,29 @@ export async function findDeadContainers(podman: PodmanClient, search: Container
   if (!succeeded(answer.ending)) {
     throw new JacamarError("podman_failed", `Cannot list the containers of jobs: ${lastLine(answer.stderr)}`);
   }
-  return parse(answer.stdout).flatMap(({ Id, Names, State, Labels }) => {
-    if (search.keepEnded && /^(?:exited|stopped|dead)$/i.test(State)) return [];
+  const found: DeadContainer[] = [];
+  for (const { Id, Names, State, Labels } of parse(answer.stdout)) {
+    if (search.keepEnded && /^(?:exited|stopped|dead)$/i.test(State)) continue;
     const life = Labels?.[lifeLabel];
     const isDead = search.batchJob !== undefined || (isJobLife(life) && !canBeAlive(life, search.nowSeconds));
-    return isDead ? [{ id: Id, name: Names[0] ?? "", state: State }] : [];
-  });
+    const label = search.batchJob === undefined ? `${lifeLabel}=${life}` : filter;
+    if (isDead && (await isLabelledByUs(podman, Id, label))) {
+      found.push({ id: Id, name: Names[0] ?? "", state: State });
+    }
+  }
+  return found;
+}
+
+/**
+ * Whether a container was made with that label. It also has the labels of its image, and whoever made that could have any
+ * container of it taken for a dead job's. One that is gone meanwhile was not.
+ */
+async function isLabelledByUs(podman: PodmanClient, id: string, label: string): Promise<boolean> {
+  const format = "{{json .Config.CreateCommand}}";
+  const answer = await podman.ask(["container", "inspect", "--format", format, id], { timeoutSeconds: 60 });
+  if (!succeeded(answer.ending)) return false;
+  const command = v.safeParse(v.array(v.string()), readJson(answer.stdout));
+  return command.success && command.output.some((word, at, all) => word === label && all[at - 1] === "--label");
 }
 
 /** Removes a container, running or not. Throws `container_left`. */
@@ -56,13 +73,15 @@ export async function removeContainer(podman: PodmanClient, { id, name }: DeadCo
 }
 
 function parse(text: string): v.InferOutput<typeof listSchema> {
-  let data: unknown;
-  try {
-    data = JSON.parse(text === "" ? "[]" : text);
-  } catch {
-    data = undefined;
-  }
-  const parsed = v.safeParse(listSchema, data);
+  const parsed = v.safeParse(listSchema, readJson(text === "" ? "[]" : text));
   if (parsed.success) return parsed.output;
   throw new JacamarError("podman_failed", "Podman's list of containers cannot be understood");
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

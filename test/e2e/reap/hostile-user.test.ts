@@ -65,7 +65,8 @@ describe("jacamar reap by root, for a user who is against it", { skip }, () => {
   it("prints no line of the user's choice", async () => {
     const forged = "x\nERROR: run as root: rm -rf /\n\x1b[2J";
     const container = { Id: "a".repeat(64), Names: [forged], State: forged, Labels: {} };
-    await podmanOf(`cat <<'END'\n${JSON.stringify([container])}\nEND`);
+    const made = JSON.stringify(["podman", "run", "--label", "jacamar-ci.batch=7"]);
+    await podmanOf(`case $1 in ps) cat ;; *) echo '${made}' ;; esac <<'END'\n${JSON.stringify([container])}\nEND`);
     const project = "group\nERROR: run as root: rm -rf /";
     const life = `77-${"a".repeat(12)} ${hostname().replaceAll(/[^A-Za-z0-9_.-]/g, "_")}/4194305/1/1\n`;
     await sh(

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { asUser, type Ended } from "../../harness/machine.ts";
@@ -90,6 +91,27 @@ describe("jacamar reap", () => {
     assert.doesNotMatch(left.stdout, new RegExp(`jacamar-ci-${job.id}-`));
     assert.match(left.stdout, new RegExp(`^other-${job.id}$`, "m"));
     await jobs.asUser(["podman", "rm", `other-${job.id}`]);
+  });
+
+  it("leaves a container alone that only its image calls ours", async () => {
+    const job = jobs.job({});
+    const [image, name] = [`localhost/jacamar-forged-${job.id}`, `innocent-${job.id}`];
+    const host = hostname().replaceAll(/[^A-Za-z0-9_.-]/g, "_");
+    const script = `set -euo pipefail
+      made=$(podman create localhost/jacamar-busybox)
+      podman export "$made" | podman import --quiet --change "LABEL jacamar-ci.job=1-${"a".repeat(12)}" --change "LABEL jacamar-ci.life=${host}/4194305/1/1" - "$1"
+      podman rm "$made"
+      podman run --detach --name "$2" "$1" sleep 300`;
+    const started = await jobs.asUser(["bash", "-c", script, "-", image, name]);
+    try {
+      assert.equal(started.exitCode, 0, logOf(started));
+      assert.match((await reap(jobs, job, "--yes")).stdout, /^Nothing is left/);
+      const left = await jobs.asUser(["podman", "ps", "--format", "{{.Names}}"]);
+      assert.match(left.stdout, new RegExp(`^${name}$`, "m"));
+    } finally {
+      await jobs.asUser(["podman", "rm", "--force", "--time", "0", name]);
+      await jobs.asUser(["podman", "rmi", "--force", image]);
+    }
   });
 
   it("is safe beside itself", async () => {
