@@ -35,7 +35,7 @@ export async function runExplain(argv: readonly string[], terminal: Terminal): P
   const config = await loadConfiguration(resolve(terminal.workingDirectory, wanted.configuration));
   const { job, environment, warnings } = readWanted(wanted, terminal);
   const variables = new UserVariables(environment);
-  const secrets = [job.token, ...job.credentials.map(({ password }) => password)].filter((secret) => secret.length > 3);
+  const secrets = secretsOf(job);
   const say = (text: string) => terminal.stdout.write(`${hide(printable(text), secrets)}\n`);
   for (const warning of warnings) say(`WARNING: ${warning}`);
 
@@ -125,6 +125,15 @@ function readText(path: string): string {
   } catch (cause) {
     throw new JacamarError("usage", `Cannot read "${path}": ${systemErrorCode(cause) ?? "unknown error"}`, { cause });
   }
+}
+
+/** What must not be shown, as `printable` writes it. The longest first: one may be a part of another. */
+function secretsOf({ token, credentials, variables }: Job): string[] {
+  const masked = variables.flatMap((variable) => (variable.masked === true ? [variable.value] : []));
+  return [token, ...credentials.map(({ password }) => password), ...masked]
+    .filter((secret) => secret.length > 3)
+    .map(printable)
+    .toSorted((a, b) => b.length - a.length);
 }
 
 function hide(text: string, secrets: readonly string[]): string {

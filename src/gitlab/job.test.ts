@@ -86,7 +86,7 @@ describe("readJob()", () => {
         user: "1000:1000",
       },
       serviceNames: ["postgres:16"],
-      variables: [{ key: "A", value: "b", file: true }],
+      variables: [{ key: "A", value: "b", file: true, masked: false }],
       credentials: [{ type: "registry", url: "registry.example.com", username: "u", password: "p" }],
       timeoutSeconds: 3600,
       traceSections: true,

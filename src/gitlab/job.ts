@@ -10,6 +10,8 @@ export interface JobVariable {
   readonly key: string;
   readonly value: string;
   readonly file: boolean;
+  /** GitLab is to show its value nowhere. */
+  readonly masked?: boolean;
 }
 
 /** Credentials for a container registry, as GitLab sent them for this job. */
@@ -80,7 +82,10 @@ const responseSchema = v.object({
   job_info: v.object({ name: text, project_id: number, pipeline_id: number, project_full_path: text }),
   git_info: v.object({ repo_url: text }),
   runner_info: v.optional(v.nullable(v.object({ timeout: number }))),
-  variables: v.optional(v.nullable(v.array(v.object({ key: v.string(), value: text, file: flag })), []), []),
+  variables: v.optional(
+    v.nullable(v.array(v.object({ key: v.string(), value: text, file: flag, masked: flag })), []),
+    [],
+  ),
   image: v.optional(v.nullable(imageSchema)),
   services: v.optional(v.nullable(v.array(v.object({ name: text })), []), []),
   credentials: v.optional(

@@ -91,6 +91,13 @@ describe("jacamar explain", () => {
     assert.equal(told.exitCode, 0, logOf(told));
     assert.match(told.stdout, /build_script +on this machine, in a container of localhost\/x/);
     assert.doesNotMatch(told.stdout, /glcbt-/);
+    const variables = [
+      { key: "SECRET", value: "hush-hush", masked: true },
+      { key: "SCHEDULER_PARAMETERS", value: "--comment=hush-hush" },
+    ];
+    const masked = await explain(jobs, jobs.job({ executor: "slurm", response: { variables } }));
+    assert.match(masked.stdout, /--comment=\[HIDDEN\]/, logOf(masked));
+    assert.doesNotMatch(logOf(masked), /hush/);
     const wrong = await jobs.asUser([jobs.stage.jacamar, ...argv.with(4, "tset")]);
     assert.match(wrong.stderr, /There is no job "tset"/);
   });
