@@ -252,6 +252,7 @@ describe("what users may not give to PBS", () => {
     ["-W", "block=true"],
     ["-Wblock=true"],
     ["-W", "umask=022,block=true"],
+    ["-W", "block = true"],
     ["-W", "Output_Path=/x"],
     ["-W", "interactive=true"],
     ["--version"],

@@ -25,7 +25,7 @@ export const pbs: Scheduler = {
     longWithoutValue: [],
     // `-W block=true` waits; every attribute that an option sets can be set with -W, too.
     ownValues: {
-      W: /\b(?:block|interactive|Job_Name|Output_Path|Error_Path|Join_Path|Keep_Files|Shell_Path_List|Remove_Files|array_indices_submitted|sandbox)(?==)/i,
+      W: /\b(?:block|interactive|Job_Name|Output_Path|Error_Path|Join_Path|Keep_Files|Shell_Path_List|Remove_Files|array_indices_submitted|sandbox)(?=\s*=)/i,
     },
   },
   variablePrefixes: ["PBS_"],
