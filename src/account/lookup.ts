@@ -1,6 +1,6 @@
-import { accessSync, constants } from "node:fs";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { capture, type Captured } from "../process/capture.ts";
+import { isExecutable } from "../process/program-path.ts";
 import type { Account } from "./account.ts";
 
 /** An account's entry, as the system's name service has it. */
@@ -159,14 +159,8 @@ async function ask(
 }
 
 function getent(): string {
-  for (const path of programs) {
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // The next place.
-    }
-  }
+  const path = programs.find(isExecutable);
+  if (path !== undefined) return path;
   throw failed("passwd", `there is no ${programs.join(" or ")}`);
 }
 

@@ -1,10 +1,10 @@
-import { accessSync, constants } from "node:fs";
 import type { Account } from "../account/account.ts";
 import { JacamarError } from "../error/error.ts";
 import type { UserVariables } from "../gitlab/variables.ts";
 import { loginBeginning, type Profile } from "../mechanism/bash.ts";
 import { systemRuntimeDirectory } from "../podman/surroundings.ts";
 import type { Environment } from "../process/command.ts";
+import { isExecutable } from "../process/program-path.ts";
 import type { JobState } from "./state.ts";
 
 const usualPlaces = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"];
@@ -33,13 +33,4 @@ function assignments(list: readonly string[]): Environment {
 export function shellProfile(variables: UserVariables): Profile {
   if (variables.isOn("JACAMAR_NO_BASH_PROFILE")) return "none";
   return variables.isOn("JACAMAR_ETC_PROFILE_ONLY") ? "etc-profile-only" : "login";
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

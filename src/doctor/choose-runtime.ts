@@ -1,6 +1,6 @@
 import { asRoot, type Remedy } from "./check.ts";
 import { engineSetting } from "./engine-setting.ts";
-import { onSystemPath } from "./programs.ts";
+import { onSystemPath } from "../process/program-path.ts";
 
 /**
  * How to get another OCI runtime than the one that does not work: the user takes one that is there; where there is none, root

@@ -1,10 +1,11 @@
-import { accessSync, constants, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import * as v from "valibot";
 import type { Account } from "../account/account.ts";
 import { readToml } from "../config/toml.ts";
 import { capture } from "../process/capture.ts";
 import type { Environment } from "../process/command.ts";
+import { onPath } from "../process/program-path.ts";
 
 /** What can be seen of a machine without asking anybody. */
 export interface Machine {
@@ -58,21 +59,6 @@ function findScheduler(path: string): FoundScheduler | undefined {
     if (found !== undefined) return { executor, program, path: found };
   }
   return undefined;
-}
-
-function onPath(program: string, path: string): string | undefined {
-  return path
-    .split(":")
-    .filter((directory) => directory.startsWith("/"))
-    .map((directory) => `${directory}/${program}`)
-    .find((candidate) => {
-      try {
-        accessSync(candidate, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
 }
 
 const versionSeconds = 5;

@@ -1,5 +1,5 @@
 import type { JobLine } from "../record/line.ts";
-import type { StepName } from "../measure/measurements.ts";
+import { type StepName, stepNames } from "../measure/measurements.ts";
 import {
   type ColumnName,
   type Lists,
@@ -14,23 +14,10 @@ import {
 const mostPlaces = 65_535;
 const listNames = ["projects", "accounts", "executors", "errors", "images", "instances"] as const;
 
-/** Steps that have a column. */
-const stepColumns: readonly (readonly [StepName, NarrowColumn])[] = (
-  [
-    "directories",
-    "prep_script",
-    "login",
-    "pull",
-    "trial",
-    "archive",
-    "container",
-    "script",
-    "end",
-    "containers",
-    "processes",
-    "files",
-  ] as const
-).map((name) => [name, `step_${name}`]);
+/** Steps that have a column of that name; the queue has one of its own. */
+const stepColumns: readonly (readonly [StepName, NarrowColumn])[] = stepNames
+  .filter((name) => name !== "queue")
+  .map((name) => [name, `step_${name}`]);
 
 /** The columns of the page's data while they grow: of a hundred thousand jobs only numbers are kept. */
 export class Rows {

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { readScript } from "../../auth/runas-script.ts";
 import { show } from "../../config/problem.ts";
 import { systemErrorCode } from "../../error/error.ts";
+import { isExecutable } from "../../process/program-path.ts";
 import { lookAtFile } from "../exchangeable.ts";
 import { type NamedFile, namedFiles } from "../named-files.ts";
 import type { CheckSubject, Finding, Rule } from "../rule.ts";
@@ -72,15 +73,6 @@ function unnamedPrograms({ config }: CheckSubject): Finding[] {
         expected: `one of them: ${remedy}`,
       }),
     );
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 export const exchangeableFiles: Rule = {

@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { readPodmanOptions } from "../../check/podman-options.ts";
 import type { Config } from "../../config/schema.ts";
 import { asRoot, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
-import { onPath, onSystemPath } from "../programs.ts";
+import { onPath, onSystemPath } from "../../process/program-path.ts";
 
 type Name = "network-program-missing" | "network-no-tun" | "network-no-init";
 

@@ -13,7 +13,7 @@ import { dirname } from "node:path";
 import { systemErrorCode } from "../../error/error.ts";
 import { capture } from "../../process/capture.ts";
 import { defineCheck, type Finding, outcomeOf, type Report } from "../check.ts";
-import { onSystemPath } from "../programs.ts";
+import { onSystemPath } from "../../process/program-path.ts";
 import type { Subject } from "../subject.ts";
 
 type Name = "space-full" | "space-low" | "space-no-files" | "space-quota" | "space-quota-low";

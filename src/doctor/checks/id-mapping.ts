@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { capture } from "../../process/capture.ts";
 import { asRoot, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
 import { mountOf } from "../mounts.ts";
-import { onPath, onSystemPath } from "../programs.ts";
+import { onPath, onSystemPath } from "../../process/program-path.ts";
 
 type Name = "id-mapping-missing" | "id-mapping-powerless" | "id-mapping-nosuid" | "id-mapping-no-new-privs";
 

@@ -1,6 +1,6 @@
 import type { Config } from "../../config/schema.ts";
 import { asRoot, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
-import { onPath } from "../programs.ts";
+import { onPath } from "../../process/program-path.ts";
 
 type Name = "programs-no-git" | "programs-no-runner" | "programs-no-lfs" | "programs-no-tool";
 

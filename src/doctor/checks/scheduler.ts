@@ -1,6 +1,6 @@
 import { capture } from "../../process/capture.ts";
 import { defineCheck, outcomeOf, skipped } from "../check.ts";
-import { onPath } from "../programs.ts";
+import { onPath } from "../../process/program-path.ts";
 
 type Name = "scheduler-missing" | "scheduler-silent";
 

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { capture } from "../../process/capture.ts";
 import { asUser, defineCheck, type Finding, outcomeOf, type Report, skipped } from "../check.ts";
 import { type Mount, mountOf, networkName } from "../mounts.ts";
-import { onSystemPath } from "../programs.ts";
+import { onSystemPath } from "../../process/program-path.ts";
 
 type Name = "storage-network" | "storage-noexec" | "storage-nodev" | "storage-read-only" | "storage-no-xattr";
 

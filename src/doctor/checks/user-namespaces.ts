@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { capture } from "../../process/capture.ts";
 import { asRoot, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
-import { onSystemPath } from "../programs.ts";
+import { onSystemPath } from "../../process/program-path.ts";
 
 type Name = "user-namespaces-off" | "user-namespaces-closed" | "user-namespaces-apparmor" | "user-namespaces-refused";
 

@@ -1,7 +1,7 @@
-import { accessSync, constants } from "node:fs";
 import { JacamarError, systemErrorCode } from "../../error/error.ts";
 import { capture } from "../../process/capture.ts";
 import type { Environment } from "../../process/command.ts";
+import { isExecutable, onPath } from "../../process/program-path.ts";
 import type { Answer, CallScheduler, Scheduler } from "./scheduler.ts";
 
 /** What the scheduler's programs are started with. */
@@ -71,21 +71,10 @@ export function findProgram(
   scheduler: Scheduler,
   { directory, login }: Pick<ProgramsOptions, "directory" | "login">,
 ): string {
-  const directories = directory === undefined ? (login["PATH"] ?? "").split(":") : [directory];
-  for (const place of directories) {
-    const path = `${place}/${program}`;
-    if (place.startsWith("/") && isExecutable(path)) return path;
-  }
-  throw unavailable(`There is no ${program} in ${directories.join(", ")}`, scheduler);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  const path = directory === undefined ? onPath(program, login["PATH"] ?? "") : `${directory}/${program}`;
+  if (path !== undefined && isExecutable(path)) return path;
+  const directories = directory ?? (login["PATH"] ?? "").replaceAll(":", ", ");
+  throw unavailable(`There is no ${program} in ${directories}`, scheduler);
 }
 
 function unavailable(message: string, scheduler: Scheduler, cause?: unknown): JacamarError {
