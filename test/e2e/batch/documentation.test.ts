@@ -1,17 +1,15 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { samplesOf } from "../../harness/documentation.ts";
-import { type Ended, startAsUser } from "../../harness/machine.ts";
+import type { Ended } from "../../harness/machine.ts";
 import { slurmMissing } from "../../harness/slurm.ts";
 import { Cluster, logOf, slurmIdIn } from "./cluster.ts";
+import { startTry } from "./project.ts";
 
 /** What docs/batch.md and docs/schedulers/slurm.md offer to copy, through `jacamar try`, on a real Slurm. */
 describe("the documentation's jobs of Slurm", { skip: slurmMissing() }, () => {
   let cluster: Cluster;
-  let count = 0;
   before(() => {
     cluster = new Cluster("documentation");
   });
@@ -33,23 +31,11 @@ describe("the documentation's jobs of Slurm", { skip: slurmMissing() }, () => {
   function start(heading: string, files: Readonly<Record<string, string>> = {}) {
     const sample = pipelines.find((each) => each.heading === heading);
     assert.ok(sample, heading);
-    count += 1;
-    const project = join(cluster.jobs.directory, `project-${count}`);
-    mkdirSync(project);
-    chmodSync(project, 0o700);
-    cluster.jobs.give(project);
-    const all = {
+    return startTry(cluster.jobs, {
       ".gitlab-ci.yml": sample.text.replace(/^( +image:) .*$/m, "$1 localhost/jacamar-demo"),
       "jacamar.toml": configuration(),
       ...files,
-    };
-    for (const [name, text] of Object.entries(all)) {
-      const path = join(project, name);
-      writeFileSync(path, text, { mode: text.startsWith("#!") ? 0o700 : 0o600 });
-      cluster.jobs.give(path);
-    }
-    const argv = [cluster.jobs.stage.jacamar, "try", "--configuration", join(project, "jacamar.toml")];
-    return startAsUser(cluster.jobs.user, [...argv, join(project, ".gitlab-ci.yml")], { cwd: project });
+    });
   }
 
   function passed(ended: Ended): string {
