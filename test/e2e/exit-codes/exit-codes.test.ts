@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
+import { slurmMissing } from "../../harness/slurm.ts";
+import { Cluster } from "../batch/cluster.ts";
+import { scriptOutput } from "../podman-support/executors.ts";
 import { type AnyJob, Jobs, logOf, type Wanted } from "../stopping/jobs.ts";
 
 let jobs: Jobs;
@@ -20,6 +23,8 @@ interface Place {
   readonly term: number;
   /** Only what differs from the other places. */
   readonly short?: true;
+  /** As a job of Slurm. There the shell that `$$` names is the job's own: killing it is no exit code. */
+  readonly batch?: true;
 }
 
 // The frame that the runner puts around a script turns SIGTERM into exit 1. On the host the shell that `$$` names is the
@@ -36,6 +41,8 @@ const places: readonly Place[] = [
     term: 1,
     short: true,
   },
+  { name: "as a job of Slurm", job: {}, stage: "build_script", term: 143, batch: true },
+  { name: "in a container as a job of Slurm", job: { image: busybox }, stage: "build_script", term: 1, batch: true },
 ];
 
 const telling = new Set(["exit 2", "exit 125", "exit 255", "kill -9 $$; sleep 1"]);
@@ -51,25 +58,29 @@ const failures: readonly (readonly [script: string, code: number])[] = [
   ["sh -c 'kill -TERM $$'", 143],
 ];
 
-for (const { name, job: wanted, stage, term, short = false } of places) {
-  describe(`a script ${name}`, () => {
+for (const { name, job: wanted, stage, term, short = false, batch = false } of places) {
+  describe(`a script ${name}`, { skip: batch && slurmMissing() }, () => {
     let job: AnyJob;
+    let cluster: Cluster | undefined;
     before(async () => {
-      job = jobs.job(wanted);
+      if (batch) cluster = new Cluster("exit-codes");
+      job = (cluster ?? jobs).job(wanted);
       await job.ready();
     });
+    after(() => cluster?.close());
 
     it("that exits with 0 passes, also right after one that failed", async () => {
       for (const script of ["exit 5", "exit 0", "true"]) {
         const ended = await job.run(stage, script);
         assert.equal(ended.exitCode, script === "exit 5" ? 1 : 0, logOf(ended));
         assert.equal(job.buildExitCode(), script === "exit 5" ? "5\n" : "");
-        assert.equal(logOf(ended), "");
+        assert.equal(scriptOutput(logOf(ended)), "");
       }
     });
 
     for (const [script, code] of [...failures, ["kill -TERM $$; sleep 0.2", term] as const]) {
-      if (short && !telling.has(script)) continue;
+      if ((short || batch) && !telling.has(script)) continue;
+      if (batch && script.includes("kill")) continue;
       it(`\`${script}\` is the job's failure with ${code}`, async () => {
         const ended = await job.run(stage, script);
         assert.equal(ended.exitCode, 1, logOf(ended));

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { slurmMissing } from "../../harness/slurm.ts";
+import { Cluster } from "../batch/cluster.ts";
 import { type AnyJob, Jobs, logOf } from "../stopping/jobs.ts";
 
 let jobs: Jobs;
@@ -43,6 +45,18 @@ describe("a token of the runner's own scripts", () => {
       assert.match(said, /token in the environment: own$/m);
     });
   }
+
+  it("is none beside a job of Slurm, either, whose script is the user's", { skip: slurmMissing() }, async () => {
+    const cluster = new Cluster("hidden-token");
+    try {
+      const job = cluster.job();
+      const said = await uploadIn(job, "download_artifacts");
+      assert.match(said, /gitlab-runner artifacts-downloader --url https:\/\/gitlab\.example\.com\/ --id 7 token/);
+      assert.match((await job.run("build_script", upload)).stdout, /--token of-another-job/);
+    } finally {
+      await cluster.close();
+    }
+  });
 
   it("is none of ours to hide in the user's script", async () => {
     assert.match(await uploadIn(jobs.job(), "build_script"), /--token of-another-job/);

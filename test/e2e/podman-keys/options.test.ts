@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
+import { executors, scriptOutput } from "../podman-support/executors.ts";
 import { jobKey, prepared, refused, scriptOf, Workbench } from "../podman-support/workbench.ts";
 
 let bench: Workbench;
@@ -54,21 +55,6 @@ describe("disable_container_removal", () => {
 describe("user_volume_variable", () => {
   const prefix = { user_volume_variable: "PODMAN_VOLUMES" };
 
-  it("gives the user's containers several volumes, in natural order, with their options", async () => {
-    const [one, two] = [`${bench.directory}/one`, `${bench.directory}/two`];
-    for (const path of [one, two]) mkdirSync(`${path}/inner`, { recursive: true, mode: 0o755 });
-    bench.write("two/file", "of two");
-    // In another order the mount of _2 would lie below that of _10, and not be seen.
-    const variables = {
-      PODMAN_VOLUMES_10: `${two}:/data/inner:ro`,
-      PODMAN_VOLUMES_2: `${one}:/data`,
-      PODMAN_VOLUMESX: `${two}:/spare\n`,
-    };
-    const body = "cat /data/inner/file /spare/file; echo; touch /data/inner/x || echo read-only";
-    const { log } = await scriptOf(bench.job({ image, podman: prefix, variables }), body);
-    assert.match(log, /^of twoof two\n.*Read-only file system\nread-only$/m);
-  });
-
   it("unset, is no variable at all", async () => {
     const variables = { PODMAN_VOLUMES_0: "/usr/share:/data" };
     const { log } = await scriptOf(bench.job({ image, variables }), "[ -e /data ] || echo nothing");
@@ -119,26 +105,55 @@ describe("tty", () => {
     assert.equal(stdout, "0: none\n1: none\n2: none\nout\n");
     assert.equal(stderr, "err\n");
   });
-
-  for (const tty of [true, false]) {
-    it(`= ${tty} leaves 1 MB of output as the script wrote it, with its own carriage returns`, async () => {
-      const job = bench.job({ image, podman: { tty } });
-      await prepared(job);
-      const body = `printf 'bar 50%%\\rbar 100%%\\n\\r\\nend\\r\\n\\r\\r'; echo
-        for n in $(seq 20000); do echo "$n: line that is about fifty characters long, äöü €"; done; printf 'no end'`;
-      const { exitCode, stdout } = await job.run("build_script", body);
-      assert.equal(exitCode, 0);
-      const lines = Array.from(
-        { length: 20_000 },
-        (_, n) => `${n + 1}: line that is about fifty characters long, äöü €\n`,
-      );
-      const wanted = `bar 50%\rbar 100%\n\r\nend\r\n\r\r\n${lines.join("")}no end`;
-      assert.ok(wanted.length > 1e6);
-      // The line of ours at the end begins on a line of its own.
-      assert.equal(digest(stdout.replace(/\n$/, "")), digest(wanted), stdout.slice(0, 200));
-    });
-  }
 });
+
+for (const [executor, skip] of executors) {
+  describe(`what a script gets and prints, ${executor}`, { skip }, () => {
+    let bench: Workbench;
+    before(() => {
+      bench = new Workbench("options-of", executor);
+    });
+    after(() => bench.close());
+
+    it("are several volumes of user_volume_variable, in natural order, with their options", async () => {
+      const [one, two] = [`${bench.directory}/one`, `${bench.directory}/two`];
+      for (const path of [one, two]) mkdirSync(`${path}/inner`, { recursive: true, mode: 0o755 });
+      bench.write("two/file", "of two");
+      // In another order the mount of _2 would lie below that of _10, and not be seen.
+      const variables = {
+        PODMAN_VOLUMES_10: `${two}:/data/inner:ro`,
+        PODMAN_VOLUMES_2: `${one}:/data`,
+        PODMAN_VOLUMESX: `${two}:/spare\n`,
+      };
+      const body = "cat /data/inner/file /spare/file; echo; touch /data/inner/x || echo read-only";
+      const { log } = await scriptOf(
+        bench.job({ image, podman: { user_volume_variable: "PODMAN_VOLUMES" }, variables }),
+        body,
+      );
+      assert.match(log, /^of twoof two\n.*Read-only file system\nread-only$/m);
+    });
+
+    for (const tty of [true, false]) {
+      it(`with tty = ${tty} is 1 MB as the script wrote it, with its own carriage returns`, async () => {
+        const job = bench.job({ image, podman: { tty } });
+        await prepared(job);
+        const body = `printf 'bar 50%%\\rbar 100%%\\n\\r\\nend\\r\\n\\r\\r'; echo
+        for n in $(seq 20000); do echo "$n: line that is about fifty characters long, äöü €"; done; printf 'no end'`;
+        const ended = await job.run("build_script", body);
+        const stdout = scriptOutput(ended.stdout);
+        assert.equal(ended.exitCode, 0);
+        const lines = Array.from(
+          { length: 20_000 },
+          (_, n) => `${n + 1}: line that is about fifty characters long, äöü €\n`,
+        );
+        const wanted = `bar 50%\rbar 100%\n\r\nend\r\n\r\r\n${lines.join("")}no end`;
+        assert.ok(wanted.length > 1e6);
+        // The line of ours at the end begins on a line of its own.
+        assert.equal(digest(stdout.replace(/\n$/, "")), digest(wanted), stdout.slice(0, 200));
+      });
+    }
+  });
+}
 
 function digest(text: string): string {
   return createHash("sha256").update(text).digest("hex");

@@ -3,7 +3,9 @@ import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type JobOptions, TestJob } from "../../harness/job.ts";
 import { asUser, type User, testUser } from "../../harness/machine.ts";
+import { type Slurm, startSlurm } from "../../harness/slurm.ts";
 import { type Stage, stageBundle } from "../../harness/stage.ts";
+import type { TestExecutor } from "./executors.ts";
 
 /** Undefined leaves the key out. */
 type Value = string | boolean | readonly string[] | undefined;
@@ -27,13 +29,16 @@ export class Workbench {
   readonly #stage: Stage = stageBundle();
   readonly #jobs: TestJob[] = [];
   readonly #images: string[] = [];
+  /** Runs the scripts of the jobs, where it is not this machine. */
+  readonly #slurm: Slurm | undefined;
 
-  constructor(name: string) {
+  constructor(name: string, executor: TestExecutor = "shell") {
     // Nothing is shared with a second run of the same tests at the same time.
     this.unique = randomBytes(4).toString("hex");
     this.dataDir = join(this.user.home, `.jacamar-e2e-${name}-${this.unique}`);
     this.directory = mkdtempSync("/var/tmp/jacamar-e2e-");
     this.#give(this.directory);
+    this.#slurm = executor === "slurm" ? startSlurm() : undefined;
   }
 
   job({ general, podman, ...options }: BenchJob): TestJob {
@@ -42,9 +47,15 @@ export class Workbench {
       jacamar: this.#stage.jacamar,
       configuration: [
         "[general]",
-        ...lines({ executor: "shell", data_dir: this.dataDir, run_mechanism: "podman", ...general }),
+        ...lines({
+          executor: this.#slurm ? "slurm" : "shell",
+          data_dir: this.dataDir,
+          run_mechanism: "podman",
+          ...general,
+        }),
         "[general.podman]",
         ...lines({ image_pull_policy: "never", runner_pull_policy: "never", ...podman }),
+        ...(this.#slurm ? ["[batch]", this.#slurm.envVars, 'command_delay = "2s"', 'nfs_timeout = "3s"'] : []),
         "",
       ].join("\n"),
       ...options,
@@ -105,6 +116,8 @@ export class Workbench {
       job.remove();
       await this.#removeContainers(job);
     }
+    // A cleanup asks Slurm.
+    this.#slurm?.stop();
     for (const image of this.#images) await asUser(this.user, ["podman", "rmi", "--force", image]);
     // A container may have made files that are not the user's.
     await asUser(this.user, ["podman", "unshare", "rm", "-rf", this.dataDir]);

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { TestJob } from "../../harness/job.ts";
 import { basicAuth, type Registry, startRegistry } from "../../harness/registry.ts";
+import { slurmMissing } from "../../harness/slurm.ts";
+import { scriptOutput } from "../podman-support/executors.ts";
 import { type BenchJob, Workbench } from "../podman-support/workbench.ts";
 
 const id = Number(String(Date.now()).slice(-9));
@@ -40,8 +42,11 @@ function ciRegistry() {
 }
 
 /** Runs the stages up to prepare, and sees to it that none of them shows a secret. */
-async function pull(options: BenchJob): Promise<{ job: TestJob; exitCode: number | undefined; log: string }> {
-  const job = bench.job({ id, image, ...options, podman: { image_pull_policy: "always", ...options.podman } });
+async function pull(
+  options: BenchJob,
+  place: Workbench = bench,
+): Promise<{ job: TestJob; exitCode: number | undefined; log: string }> {
+  const job = place.job({ id, image, ...options, podman: { image_pull_policy: "always", ...options.podman } });
   const config = await job.config();
   const { exitCode, stdout, stderr } = await job.prepare();
   const log = stdout + stderr;
@@ -127,6 +132,29 @@ describe("a private image", () => {
     assert.match(log, /^Using Podman with image .*\n\x1b\[0Ksection_start:/m);
     const { exitCode, stdout } = await job.run("build_script", ". /etc/os-release; echo $ID");
     assert.deepEqual([exitCode, stdout], [0, "jacamar-busybox\n"]);
+  });
+
+  describe("as a job of Slurm", { skip: slurmMissing() }, () => {
+    let onSlurm: Workbench;
+    before(() => {
+      onSlurm = new Workbench("registry-auth-slurm", "slurm");
+    });
+    after(() => onSlurm.close());
+
+    for (const format of ["docker-archive", "oci-dir"]) {
+      it(`runs from its archive (${format}), and for nobody else`, async () => {
+        const podman = { archive_format: format };
+        const { job, exitCode, log } = await pull({ response: credentials(token), podman }, onSlurm);
+        assert.equal(exitCode, 0, log);
+        // The node has neither the image nor credentials.
+        await onSlurm.podman("rmi", "--force", image);
+        const run = await job.run("build_script", ". /etc/os-release; echo $ID");
+        assert.deepEqual([run.exitCode, scriptOutput(run.stdout)], [0, "jacamar-busybox\n"]);
+        const other = await pull({ podman }, onSlurm);
+        assert.equal(other.exitCode, 1, other.log);
+        assert.match(other.log, /^ERROR: Cannot pull the image .*: the registry refused the job's credentials/m);
+      });
+    }
   });
 
   it("is pulled without folds where GitLab has none", async () => {
