@@ -1,4 +1,5 @@
-import { mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import type { Account } from "../account/account.ts";
 import { isPrivateDirectory } from "../workspace/directories.ts";
@@ -20,7 +21,7 @@ export function makeRuntimeDirectory(account: Account, base: string): string {
     } catch (error) {
       code = systemErrorCode(error);
     }
-    if (isPrivateDirectory(place, account.uid)) return place;
+    if (isOwnPlace(place, account)) return place;
   }
   throw new JacamarError(
     "directory_failed",
@@ -36,9 +37,14 @@ export function makeRuntimeDirectory(account: Account, base: string): string {
  * has had one. Nothing is made.
  */
 export function runtimeDirectory(account: Account, base: string): string | undefined {
-  return (
-    systemRuntimeDirectory(account) ?? ownPlaces(account, base).find((place) => isPrivateDirectory(place, account.uid))
-  );
+  return systemRuntimeDirectory(account) ?? ownPlaces(account, base).find((place) => isOwnPlace(place, account));
+}
+
+/** A directory of the user's own in one of somebody else's could be exchanged for another one. */
+function isOwnPlace(place: string, { uid }: Account): boolean {
+  const above = dirname(place);
+  const owners = [lstatSync, statSync].map((look) => look(above, { throwIfNoEntry: false })?.uid);
+  return isPrivateDirectory(place, uid) && owners.every((owner) => owner === 0 || owner === uid);
 }
 
 function ownPlaces(account: Account, base: string): string[] {

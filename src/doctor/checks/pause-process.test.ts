@@ -22,6 +22,11 @@ describe("the check pause-process", { skip: needsRoot }, () => {
     assert.equal((await bench.look("pause-process", `${place}; echo 4194303 > $d/libpod/tmp/pause.pid`)).kind, "ok");
   });
 
+  test("does not wait for a stranger who has taken the directory first, and does not believe them", async () => {
+    const taken = "d=/tmp/podman-run-$uid; mkdir -p $d/libpod/tmp; mkfifo $d/libpod/tmp/pause.pid; chown -R 65534 $d";
+    assert.equal((await bench.look("pause-process", `${place}; ${taken}`)).text, "none");
+  });
+
   const sleeper = '"${as_user[@]}" sleep 30 > /dev/null 2>&1 & echo $! > $d/libpod/tmp/pause.pid; sleep 0.2';
 
   test("finds a note that names another process of the user's", async () => {

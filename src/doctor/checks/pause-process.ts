@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import type { Account } from "../../account/account.ts";
 import { asUser, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
 import { parseRanges } from "./subordinate-ids.ts";
@@ -51,9 +51,13 @@ export const pauseProcess = defineCheck<Name>({
   },
 });
 
-/** Where Podman keeps the number: by its `XDG_RUNTIME_DIR`, or where it found none at its first call. */
+/**
+ * Where Podman keeps the number: by its `XDG_RUNTIME_DIR`, or where it found none at its first call. A stranger may have taken the
+ * name in /tmp, and put a pipe there that nobody ever writes to.
+ */
 function notes({ uid }: Account): string[] {
   return [`/run/user/${uid}`, `/tmp/jacamar-ci-${uid}`, `/tmp/podman-run-${uid}`]
+    .filter((directory) => lstatSync(directory, { throwIfNoEntry: false })?.uid === uid)
     .map((directory) => `${directory}/libpod/tmp/pause.pid`)
     .filter((path) => existsSync(path));
 }
