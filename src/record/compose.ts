@@ -63,11 +63,15 @@ export function stageLine(whose: Whose, stage: EndedStage): StageLine | undefine
 
 /**
  * The line of a stage that another process has done and told of: how it ended and what it found out is its word; whose it was and how
- * long it took is ours.
+ * long it took is ours. No step of it took longer: one user's line must not spoil the sums over all jobs.
  */
 export function told(theirs: StageLine, ours: StageLine): StageLine {
+  const within = (seconds: number) => Math.min(seconds, ours.seconds);
+  const { queue_seconds: wait } = theirs;
   return {
-    ...pickKeys(theirs, [...endKeys, "exit_code", "steps", ...findingKeys]),
+    ...pickKeys(theirs, [...endKeys, "exit_code", ...findingKeys]),
+    steps: theirs.steps.map(({ name, at, seconds }) => ({ name, at: within(at), seconds: within(seconds) })),
+    ...(wait === undefined ? {} : { queue_seconds: within(wait) }),
     ...pickKeys(ours, ["schema", "kind", "key", "time", "stage", "seconds", ...subjectKeys]),
   };
 }

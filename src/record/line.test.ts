@@ -181,6 +181,14 @@ describe("told()", () => {
       ["alice", 4711, key, "build_script", 9, 3, ours.host],
     );
   });
+
+  test("believes no step and no wait that took longer than the stage", () => {
+    const steps = [{ name: "script", atSeconds: 1, seconds: 9e15 }] as const;
+    const theirs = line("build_script", { steps, facts: { queueSeconds: 9e15 } });
+    const joined = told(theirs, line("build_script", { seconds: 9 }));
+    assert.deepEqual([joined.steps, joined.queue_seconds], [[{ name: "script", at: 1, seconds: 9 }], 9]);
+    assert.equal(jobLine([joined])?.script_seconds, 9);
+  });
 });
 
 const hostile = fc.oneof(

@@ -50,7 +50,8 @@ describe("the administrator's record of a user's job", { skip }, () => {
       const settings = `[record]\nlocation = "${path}"\nprometheus_file = "${metrics}"`;
       const job = place.job(door, { logging: `enabled = false\n${settings}`, mechanism: "none" });
       // The script looks for a way to what the driver has open, which is not to be had.
-      const attack = `for fd in /proc/$PPID/fd/*; do echo forged >> "$fd"; done; echo forged >> ${path}; exit 5`;
+      // (Not into its standard input: behind the door of sudo a user can tell the own stage to end.)
+      const attack = `for fd in /proc/$PPID/fd/[1-9]*; do echo forged >> "$fd"; done; echo forged >> ${path}; exit 5`;
       const { config, prepare, run, cleanup } = await job.whole(`set +e; ( ${attack} ) 2>/dev/null; exit 5`);
       assert.deepEqual(
         [config, prepare, run, cleanup].map(({ exitCode }) => exitCode),
@@ -133,19 +134,14 @@ describe("the administrator's record of a user's job", { skip }, () => {
     const dataDir = join(directory, "data");
     mkdirSync(dataDir);
     chmodSync(dataDir, 0o1777);
-    const cases = [
-      ...doors.map((door) => ({ door, startedByRoot: false })),
-      { door: "sudo", startedByRoot: true } as const,
-    ];
-    for (const { door, startedByRoot } of cases) {
-      const trap = records(startedByRoot ? "setuid as root" : door);
+    for (const door of doors) {
+      const trap = records(door);
       const base = join(dataDir, user.name);
       const settings = '[record]\nlocation = "$DATA_DIR/record/own.jsonl"';
       const job = place.job(door, {
         logging: `enabled = false\n${settings}`,
         mechanism: "none",
         dataDir,
-        startedByRoot,
       });
       const lead = `chmod 755 ${base}; rm -rf ${base}/record; ln -s ${trap} ${base}/record`;
       const { run } = await job.whole(lead);
