@@ -10,7 +10,7 @@ import { type JobState } from "./state.ts";
  * How the record of a stage leaves this process:
  *
  * - `here`: it still has the rights with which it was started;
- * - `opened`: it had them, and has opened what it needs;
+ * - `opened`: it had them, and has opened what it needs them for; no recorder where it needs them for nothing;
  * - `handed up`: it never had them; the process that has gets the line.
  */
 export type RecordDoor =
@@ -50,9 +50,10 @@ async function write(ended: StageToRecord, state: JobState, door: RecordDoor): P
   if (door.kind === "opened" && door.recorder) return door.recorder.write(whose, end);
   const record = await import("../record/recorder.ts");
   const recorder = newRecorder(record, state, ended.stage, ended.account.home);
-  if (door.kind === "here" || recorder?.isOwn === true) return recorder?.write(whose, end);
+  // What needs no rights of the runner's account, a user's own file and the system's log, is written by who is here.
+  if (door.kind !== "handed up" || recorder?.isOwn === true) return recorder?.write(whose, end);
   const line = record.stageLine(whose, end);
-  if (door.kind === "handed up" && line) door.send(record.encodeStage(line));
+  if (line) door.send(record.encodeStage(line));
 }
 
 /** For whom a stage is recorded. */

@@ -72,6 +72,6 @@ async function placed(faults: readonly Fault[], inspection: Inspection, file: st
 
 function invalid(problems: readonly Problem[]): JacamarError {
   return new JacamarError("config_invalid", problems.map(formatProblem).join("\n"), {
-    hint: "Every key is described in docs/configuration.md. No job runs until the file is right.",
+    hint: "man jacamar.toml (docs/configuration.md) describes every key. No job runs until the file is right.",
   });
 }

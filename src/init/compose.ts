@@ -5,7 +5,7 @@ export function composeConfiguration(answers: Answers, schemaFile: string | unde
   const sections = [
     [
       ...(schemaFile === undefined ? [] : [`#:schema ${schemaFile}`]),
-      "# Written by jacamar init. docs/configuration.md has every key; after a change: jacamar check",
+      "# Written by jacamar init. man jacamar.toml has every key; after a change: jacamar check",
     ],
     general(answers),
     ...(answers.podman ? [podman(answers)] : []),

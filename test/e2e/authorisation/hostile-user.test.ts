@@ -39,7 +39,7 @@ describe("while a script runs, a process of the user's", { skip }, () => {
     own.killGroup("SIGKILL");
     for (const one of ["read environ", "read mem", "list fd", "attach strace", "attach gdb"])
       assert.ok(gained.includes(one), gained.join(", "));
-    const node = startAsUser(user, [join(place.stage.directory, "node"), "--eval", "setTimeout(() => {}, 60_000)"]);
+    const node = startAsUser(user, [place.stage.node, "--eval", "setTimeout(() => {}, 60_000)"]);
     await new Promise((resolve) => setTimeout(resolve, 500));
     const gainedOfNode = await attackOn(node.pid);
     node.killGroup("SIGKILL");
