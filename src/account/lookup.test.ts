@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { hostileNames } from "./testing/hostile-names.ts";
 import { capture } from "../process/capture.ts";
-import { groupsOf, lookUpAccount } from "./lookup.ts";
+import { accountNumbered, groupsOf, lookUpAccount } from "./lookup.ts";
 
 const notRoot = process.getuid?.() !== 0 && "only root can make accounts and mount files";
 const directory = mkdtempSync(join(tmpdir(), "jacamar-lookup-"));
@@ -56,6 +56,13 @@ describe("accounts of this machine", { skip: notRoot }, () => {
       { name: account.name, home: account.home, shell: account.shell, gecos: account.gecos },
       { name: "jact-lookup", home: "/home/jact-lookup", shell: "/bin/bash", gecos: "A, B; ü" },
     );
+  });
+
+  test("accountNumbered() finds it by its number, and nobody by one that is nobody's", async () => {
+    assert.equal((await accountNumbered(64_990))?.name, "jact-lookup");
+    for (const number of [64_989, -1, 1.5, Number.NaN, 0xffff_ffff, 2 ** 40]) {
+      assert.equal(await accountNumbered(number), undefined, String(number));
+    }
   });
 
   test("groupsOf() gives all groups, as id(1) does, the account's own first", async () => {

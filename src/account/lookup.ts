@@ -56,6 +56,17 @@ export async function lookUpAccount(name: string, timeoutSeconds = patienceSecon
   return { found: true, account };
 }
 
+/** The account of a number, where {@link lookUpAccount} finds that account by its name, too; undefined for any other. Throws as that. */
+export async function accountNumbered(
+  uid: number,
+  timeoutSeconds = patienceSeconds,
+): Promise<SystemAccount | undefined> {
+  if (!Number.isInteger(uid) || uid < 0 || uid >= noNumber) return undefined;
+  const entry = await passwordEntry(String(uid), timeoutSeconds);
+  const answer = entry && (await lookUpAccount(entry.name, timeoutSeconds));
+  return answer?.found === true && answer.account.uid === uid ? answer.account : undefined;
+}
+
 /**
  * All groups of an account, its own first: what initgroups(3) will give to its processes, asked in the same way
  * (`getent initgroups`, so memberships that only LDAP's or SSSD's initgroups call knows count, too).

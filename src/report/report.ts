@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { lookUpAccount } from "../account/lookup.ts";
+import { accountNumbered } from "../account/lookup.ts";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { reportCommand } from "../terminal/commands/report.ts";
 import { helpText } from "../terminal/help.ts";
@@ -22,7 +22,7 @@ export const makeReport: Tool = async (argv, { stdin, stdout, stderr }) => {
     return 0;
   }
   const owners = wanted.own ? new Owners() : undefined;
-  // With --own the first reading tells which accounts there are, so that the name service is asked of each once.
+  // With --own the first reading tells whose files there are, so that the name service is asked of each once.
   if (owners) {
     const first = await readAll(wanted, stdin, (account, owner) => owners.owns(account, owner));
     first.close();
@@ -84,20 +84,23 @@ function write(path: string, page: string): void {
   }
 }
 
-/** Which account owns which files. The first reading tells which accounts there are, the second asks. */
+/**
+ * Which account owns which files. The first reading tells which owners there are, the second asks. Of what stands in the files nobody is
+ * asked: one user could name a million accounts.
+ */
 class Owners {
-  readonly #numbers = new Map<string, number>();
+  readonly #names = new Map<number, string | undefined>();
 
   owns(account: string, owner: number): boolean {
-    const number = this.#numbers.get(account);
-    if (number === undefined) this.#numbers.set(account, -1);
-    return number === owner;
+    const name = this.#names.get(owner);
+    if (name === undefined) this.#names.set(owner, undefined);
+    return name === account;
   }
 
   async look(): Promise<void> {
-    for (const account of this.#numbers.keys()) {
-      const answer = await lookUpAccount(account);
-      this.#numbers.set(account, answer.found ? answer.account.uid : -1);
+    for (const owner of this.#names.keys()) {
+      const account = await accountNumbered(owner);
+      this.#names.set(owner, account?.name);
     }
   }
 }

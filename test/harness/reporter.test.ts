@@ -21,7 +21,9 @@ async function run(files: Readonly<Record<string, string>>): Promise<Ended & { l
   const reporter = `--test-reporter=${checkout("test/harness/reporter.ts")}`;
   // Without NODE_TEST_CONTEXT: this is no part of the run that we are in.
   const ending = `--import=${checkout("test/harness/end-of-file.ts")}`;
-  const ended = await asUser(ourselves, [process.execPath, "--test", ending, reporter, ...paths], { env: {} });
+  const ended = await asUser(ourselves, [process.execPath, "--test", ending, reporter, ...paths], {
+    env: { JACAMAR_TEST_GRACE_MILLISECONDS: "1000" },
+  });
   return { ...ended, last: ended.stdout.trimEnd().split("\n").at(-1) ?? "" };
 }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
+import type { TestJob } from "../../harness/job.ts";
+import { slurmMissing } from "../../harness/slurm.ts";
 import { type BenchJob, prepared, refused, Workbench } from "../podman-support/workbench.ts";
 
 let bench: Workbench;
@@ -65,19 +67,33 @@ describe("where a stage runs", () => {
       places: { get_sources: "host", build_script: "demo", step_release: "demo", after_script: "host" },
     },
   ];
+  async function look(job: TestJob, stages: readonly string[]): Promise<Record<string, string>> {
+    await prepared(job);
+    const seen: Record<string, string> = {};
+    for (const stage of stages) {
+      const { stdout, stderr } = await job.run(stage, ". /etc/os-release; echo id=$ID");
+      const id = /^id=(.*)$/m.exec(stdout)?.[1] ?? stdout + stderr;
+      seen[stage] = id === hostId ? "host" : id.replace(/^jacamar-/, "");
+    }
+    return seen;
+  }
+
   for (const { title, places, ...options } of cases) {
     it(title, async () => {
-      const job = bench.job(options);
-      await prepared(job);
-      const seen: Record<string, string> = {};
-      for (const stage of Object.keys(places)) {
-        const { stdout, stderr } = await job.run(stage, ". /etc/os-release; echo id=$ID");
-        const id = /^id=(.*)$/m.exec(stdout)?.[1] ?? stdout + stderr;
-        seen[stage] = id === hostId ? "host" : id.replace(/^jacamar-/, "");
-      }
-      assert.deepEqual(seen, places);
+      assert.deepEqual(await look(bench.job(options), Object.keys(places)), places);
     });
   }
+
+  it("is the same where the user's steps are jobs of Slurm", { skip: slurmMissing() }, async () => {
+    const onSlurm = new Workbench("images-of-slurm", "slurm");
+    try {
+      for (const { places, title: _, ...options } of cases.slice(-2)) {
+        assert.deepEqual(await look(onSlurm.job(options), Object.keys(places)), places);
+      }
+    } finally {
+      await onSlurm.close();
+    }
+  });
 
   it("is nowhere with force_mechanism and neither image nor default_image: the job is told to name one", async () => {
     const { exitCode, log } = await refused(bench.job({ general: { force_mechanism: true } }));
