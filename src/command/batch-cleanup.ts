@@ -2,20 +2,38 @@ import { existsSync, readdirSync } from "node:fs";
 import { allocationRequest } from "../executor/batch/allocation-request.ts";
 import { cancelAndVerify } from "../executor/batch/cancel.ts";
 import { endStep } from "../executor/batch/step.ts";
+import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
-import { batchName, openScheduler } from "./batch.ts";
+import { batchName, openScheduler, wantedEnding } from "./batch.ts";
+import { remove } from "../workspace/script-files.ts";
 import type { StageContext } from "./context.ts";
 import { readPrepared } from "./prepared.ts";
 import type { JobState } from "./state.ts";
 
 /**
- * Ends what the scheduler still has of the CI job, found by its name alone. Returns how many jobs there were.
- * Throws `batch_left` when they cannot be ended, or the scheduler does not say.
+ * Ends what the scheduler still has of the CI job, found by its name alone. Returns how many jobs there were. What the scheduler
+ * starts from now on does nothing.
+ *
+ * Throws `batch_left` when they cannot be ended, or the scheduler does not say; `scheduler_unavailable` when its programs are
+ * missing, and none has begun.
  */
 export async function endBatchJobs(context: StageContext, state: JobState, job: Job | undefined): Promise<number> {
+  try {
+    return await endThem(context, state, job);
+  } catch (error) {
+    if (!(error instanceof JacamarError) || error.code !== "scheduler_unavailable" || !hasStarted(state)) throw error;
+    throw new JacamarError("batch_left", `Nobody knows whether a job still runs: ${error.message}`, {
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      cause: error,
+    });
+  }
+}
+
+async function endThem(context: StageContext, state: JobState, job: Job | undefined): Promise<number> {
   // Without what prepare has left nothing was submitted.
   const prepared = existsSync(state.workspace.privateDir) ? readPrepared(state.workspace) : undefined;
   if (!prepared) return 0;
+  revoke(state);
   const { scheduler, call } = openScheduler(state, context.account, prepared);
   const name = batchName(state.jobKey);
   const userName = context.account.name;
@@ -38,6 +56,11 @@ export async function endBatchJobs(context: StageContext, state: JobState, job: 
     if (found?.length === 0) return 0;
     return cancelAndVerify({ ids: found ?? [], name: wanted, scheduler, call, userName }, () => undefined);
   }
+}
+
+/** Whoever waited for a job does not any more. */
+function revoke({ workspace: { privateDir } }: JobState): void {
+  for (const name of readdirSync(privateDir)) if (name.endsWith(wantedEnding)) remove(`${privateDir}/${name}`);
 }
 
 function hasStarted({ workspace }: JobState): boolean {

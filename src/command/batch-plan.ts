@@ -10,7 +10,7 @@ import { choosesGpus, gpuGrant } from "../mechanism/podman/gpu-grant.ts";
 import type { ImagePlan } from "../mechanism/podman/image-plan.ts";
 import { schedulerVariables } from "../mechanism/podman/scheduler-variables.ts";
 import { memoryFileOf, statusFileOf } from "../workspace/script-files.ts";
-import { batchName, schedulerOf } from "./batch.ts";
+import { batchName, schedulerOf, wantedEnding } from "./batch.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { containerSpec } from "./container-spec.ts";
 import type { StageContext } from "./context.ts";
@@ -123,6 +123,7 @@ function batchFiles({ state, stage }: BatchStage): JobFiles {
     started: `${own}.started`,
     status: `${own}.job-status`,
     stopping: `${own}.stopping`,
+    wanted: `${own}${wantedEnding}`,
   };
 }
 

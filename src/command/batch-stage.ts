@@ -44,11 +44,12 @@ export async function runOnScheduler(run: BatchRun): Promise<Outcome> {
   const { scheduler, call } = opened;
   const plan = planBatch(run, image && requirePrepared(prepared, image).image);
   const { files, submission, request, container } = plan;
-  const { jobFile: file, output, log: schedulerLog, started, status, stopping } = files;
-  for (const path of [file, output, schedulerLog, started, status, stopping]) remove(path);
+  const { jobFile: file, output, log: schedulerLog, started, status, stopping, wanted } = files;
+  for (const path of [file, output, schedulerLog, started, status, stopping, wanted]) remove(path);
   if (container) writeContainerFiles(run, container);
   else writeNew(run.script, run.content, 0o700);
-  writeNew(files.jobFile, plan.text, 0o700);
+  writeNew(file, plan.text, 0o700);
+  writeNew(wanted, "", 0o600);
 
   const filter = container?.tty === true ? new CarriageReturnFilter((chunk) => void writeWhole(1, chunk)) : undefined;
   const log = new JobLog(1);
@@ -65,10 +66,16 @@ export async function runOnScheduler(run: BatchRun): Promise<Outcome> {
     stop: context.stop,
   };
   const submitted = sinceStart();
-  const end =
-    request === undefined
-      ? await runBatchJob(submission, tools)
-      : await runInAllocation({ ...shared(run, opened, request), submission }, tools);
+  let end: BatchEnd;
+  try {
+    end =
+      request === undefined
+        ? await runBatchJob(submission, tools)
+        : await runInAllocation({ ...shared(run, opened, request), submission }, tools);
+  } finally {
+    // A job that the scheduler takes late, or begins again, has nobody any more who would end it.
+    remove(wanted);
+  }
   filter?.end();
   noteTimes(run, end, submitted);
   const words = end.stopped || end.status?.script === 0 ? "" : lastWords(files.log, scheduler.ordinary);

@@ -40,6 +40,9 @@ export function openScheduler(
   return { scheduler, programs, call: openPrograms(scheduler, programs) };
 }
 
+/** How the name of a file ends that says that a job is waited for (`JobFiles.wanted`). */
+export const wantedEnding = ".wanted";
+
 /** The name of all that the scheduler runs for a CI job. It is found again by it, whatever became of the driver. */
 export function batchName(key: JobKey): string {
   return `jacamar-ci-${key}`;

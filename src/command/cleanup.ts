@@ -44,6 +44,7 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
     }
   };
   if (isBatch(state.config)) await attempt(() => endBatch(context, state, job, log));
+  const mayRun = failures.some((failure) => failure instanceof JacamarError && failure.code === "batch_left");
   const containers = usesContainers(state, job);
   const { measure } = context;
   const clean = () => measure.step("containers", () => cleanContainers(context, state, log));
@@ -58,11 +59,18 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
     const isStatic = state.config.general.static_builds_dir;
     const builds = isStatic ? await import("./static-builds.ts") : undefined;
     const ownsBuilds = builds?.ownsBuilds(state) ?? true;
-    if (containers && ownsBuilds) await attempt(() => takeBack(context, state));
-    for (const path of filesToRemove(state, ownsBuilds)) await attempt(() => removeFile(path, context, state));
+    if (containers && ownsBuilds && !mayRun) await attempt(() => takeBack(context, state));
+    for (const path of filesToRemove(state, ownsBuilds, mayRun)) await attempt(() => removeFile(path, context, state));
+    // A job that may be at work keeps its image and its lease as long as the CI job could live.
+    if (mayRun) return;
     if (containers) await attempt(() => leaveArchives(context, state));
     if (builds) await attempt(() => leaveBuilds(builds, context, state, log));
   });
+  if (mayRun) {
+    log.say(
+      `A job of the scheduler may still run, so its files stay in "${state.workspace.scriptsDir}". "jacamar reap" ends it and removes them when the time of the CI job is over`,
+    );
+  }
   if (failures.length > 0) throw failures[0];
 }
 
@@ -185,13 +193,15 @@ async function leaveBuilds(
     log.say(`Removed ${removed} builds director${removed === 1 ? "y" : "ies"} without a job for ${days} days`);
 }
 
-function filesToRemove({ workspace, config }: JobState, ownsBuilds: boolean): string[] {
+/** @param mayRun by what stays, a job of the scheduler that could not be ended is found again; secrets go in any case. */
+function filesToRemove({ workspace, config }: JobState, ownsBuilds: boolean, mayRun: boolean): string[] {
   const { projectDir, privateDir, scriptsDir } = workspace;
-  const scripts = config.general.retain_logs
-    ? [`${scriptsDir}/auth.json`, `${scriptsDir}/registry-auth.json`]
-    : [scriptsDir];
+  const scripts =
+    config.general.retain_logs || mayRun
+      ? [`${scriptsDir}/auth.json`, `${scriptsDir}/registry-auth.json`]
+      : [scriptsDir];
   // The private directory is what Podman needs for the others.
-  return [...(ownsBuilds ? [`${projectDir}.tmp`] : []), ...scripts, privateDir];
+  return [...(ownsBuilds ? [`${projectDir}.tmp`] : []), ...scripts, ...(mayRun ? [] : [privateDir])];
 }
 
 /** Other jobs may need the archive; that this one does is over, and what it was still making is of no use. */

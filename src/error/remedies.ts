@@ -74,7 +74,7 @@ export const remedies: Readonly<Record<ErrorCode, string>> = {
   batch_ended:
     "Somebody cancelled the job, its node failed, or it was preempted. Without a reason: does the node see `data_dir`?",
   batch_left:
-    "Cancel it by hand with the scheduler's own command. `jacamar reap` does so when the scheduler answers again.",
+    "Cancel it by hand with the scheduler's own command. `jacamar reap` does so when the scheduler answers again and the time of the CI job is over; until then its files stay.",
   scheduler_unavailable:
     "The programs are looked for on the PATH of the user's login, or in `scheduler_bin`. Try as the user: `sinfo`, `flux resource list`, `qstat -B`, `bhosts`.",
   queue_timeout: "Retry when the queue is shorter, or ask the administrator for a longer `queue_timeout`.",

@@ -120,6 +120,14 @@ export class TestJob {
     return ended;
   }
 
+  /** After config: makes it a job whose runner has gone away. No process has had that number. */
+  loseRunner(): void {
+    const { JACAMAR_CI_STATE: state = "" } = this.answer.job_env;
+    const lost = state.replace(/("life":"[^/"]+)\/\d+\/\d+\//, "$1/4194305/1/");
+    if (lost === state) throw new Error("No life in the state");
+    this.answer.job_env["JACAMAR_CI_STATE"] = lost;
+  }
+
   prepare(): Promise<Ended> {
     return this.#call(["prepare"]);
   }
@@ -146,8 +154,8 @@ export class TestJob {
     return this.#start(["prepare"]);
   }
 
-  cleanup(): Promise<Ended> {
-    return this.#call(["cleanup", "--configuration", join(this.directory, "jacamar.toml")]);
+  cleanup(timeoutSeconds?: number): Promise<Ended> {
+    return this.#call(["cleanup", "--configuration", join(this.directory, "jacamar.toml")], timeoutSeconds);
   }
 
   /** What the driver left in BUILD_EXIT_CODE_FILE; undefined when there is none. */

@@ -70,8 +70,11 @@ describe("runBatchJob()", () => {
 
   test("takes the job back when the stage was told to end before its number was known", async () => {
     const calls = scripted({ sbatch: answer(0, "4\n"), squeue: none, scancel: none });
-    stop.abort();
-    const end = await runBatchJob(submission(), toolsFor(calls));
+    const call: ScriptedCalls["call"] = (argv) => {
+      if (argv[0] === "sbatch") stop.abort();
+      return calls.call(argv);
+    };
+    const end = await runBatchJob(submission(), toolsFor({ ...calls, call }));
     assert.equal(end.stopped, true);
     assert.deepEqual(
       calls.argv.map(([program]) => program),

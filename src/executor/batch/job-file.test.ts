@@ -108,6 +108,7 @@ function makeJob(given: Names, script: string): JobFileSpec {
   symlinkSync("/bin/bash", shellPath);
   const path = (kind: string) => join(place, `${given.file}.${kind}`);
   writeFileSync(path("script"), script);
+  writeFileSync(path("wanted"), "");
   return {
     title: given.title,
     shellPath,
@@ -119,6 +120,7 @@ function makeJob(given: Names, script: string): JobFileSpec {
       started: path("started"),
       status: path("status"),
       stopping: path("stopping"),
+      wanted: path("wanted"),
     },
     script: path("script"),
     scriptStatus: path("script-status"),
@@ -392,6 +394,29 @@ describe("jobFile()", () => {
     );
     assert.match(said.stderr, /^The job file does not appear on /);
     assert.deepEqual(said.ending, { exitCode: 1 });
+  });
+
+  test("does nothing when nobody waits for the job any more, though its files are there", async () => {
+    const spec = makeJob(plain, "echo ran");
+    const path = join(directory, "late spool");
+    writeFileSync(path, jobFile({ ...spec, patienceSeconds: 1 }));
+    writeFileSync(spec.files.jobFile, jobFile(spec), { mode: 0o700 });
+    rmSync(spec.files.wanted);
+    const said = await capture(
+      { argv: ["/bin/sh", path], environment: { PATH: "/usr/bin:/bin" }, workingDirectory: "/" },
+      { timeoutSeconds: 20 },
+    );
+    assert.deepEqual([said.stderr, said.ending], ["The CI job is over: nothing is done\n", { exitCode: 1 }]);
+    for (const left of [spec.files.output, spec.files.started, spec.files.status]) assert.ok(!existsSync(left));
+  });
+
+  test("does nothing when nobody waits any more after a long login", async () => {
+    const spec = makeJob(plain, "echo ran");
+    writeFileSync(join(directory, String(count), ".bash_profile"), `rm ${shellWord(spec.files.wanted)}\n`);
+    writeFileSync(spec.files.output, "");
+    const ended = await run(spec);
+    assert.deepEqual([ended.status, ended.start, ended.output, ended.exitCode], [undefined, undefined, "", 1]);
+    assert.equal(ended.said, "The CI job is over: nothing is done\n");
   });
 
   test("has no hook into the comments at its top", () => {

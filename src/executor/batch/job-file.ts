@@ -18,6 +18,8 @@ export interface JobFiles {
   readonly status: string;
   /** Is there when the driver has asked the job to end: it then has the whole grace for it. */
   readonly stopping: string;
+  /** Is there as long as anybody waits for the job. A scheduler may start one long after that: it finds this gone, and does nothing. */
+  readonly wanted: string;
 }
 
 /** A container, as the job file starts it. */
@@ -77,10 +79,15 @@ export function jobFile(spec: JobFileSpec): string {
 # Written by the CI runner for one CI job. The script of the job is: ${printable(spec.script)}
 
 # A scheduler runs a copy of this file, by a shell of its choice. The file itself may come late on a shared file system.
+# A job that nobody waits for any more, since the scheduler has said too late that it has it, does nothing.
 if [ "\${1-}" != login ]; then
   waited=0
-  until [ -r ${shellWord(files.jobFile)} ]; do
-    [ "$waited" -lt ${Math.ceil(spec.patienceSeconds)} ] || { echo "The job file does not appear on $(hostname)" >&2; exit 1; }
+  until [ -r ${shellWord(files.jobFile)} ] && [ -e ${shellWord(files.wanted)} ]; do
+    if [ "$waited" -ge ${Math.ceil(spec.patienceSeconds)} ]; then
+      [ -r ${shellWord(files.jobFile)} ] || { echo "The job file does not appear on $(hostname)" >&2; exit 1; }
+      echo "The CI job is over: nothing is done" >&2
+      exit 1
+    fi
     sleep 1
     waited=$((waited + 1))
   done
@@ -93,6 +100,7 @@ output=${shellWord(files.output)}
 started=${shellWord(files.started)}
 status=${shellWord(files.status)}
 stopping=${shellWord(files.stopping)}
+wanted=${shellWord(files.wanted)}
 script=${shellWord(spec.script)}
 script_status=${shellWord(spec.scriptStatus)}
 uid=${spec.uid}
@@ -123,6 +131,9 @@ leave() { # CODE
     "\${script_code-none}" "$code" "$((bytes))" "\${told-none}" "$began" "$(date +%s)" >"$status.new" && mv -f "$status.new" "$status"
   exit "$code"
 }
+
+# The login may have taken its time.
+[ -e "$wanted" ] || { echo "The CI job is over: nothing is done" >&2; exit 1; }
 
 # What is there is of a start before this one: the job was requeued.
 rm -f "$status"

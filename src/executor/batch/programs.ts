@@ -44,7 +44,8 @@ function expand(value: string, login: Environment): string {
   );
 }
 
-const callSeconds = 60;
+/** How long a program of the scheduler may take to answer. */
+export const callSeconds = 60;
 
 /** Calls the scheduler's programs, each for at most a minute, and counts as no answer what takes longer. */
 export function openPrograms(scheduler: Scheduler, options: ProgramsOptions): CallScheduler {

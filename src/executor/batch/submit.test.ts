@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { Answer } from "./scheduler.ts";
 import { slurm } from "./slurm.ts";
 import { submitJob } from "./submit.ts";
@@ -15,7 +16,37 @@ const answer = (exitCode: number | undefined, stdout: string, stderr = ""): Answ
 const frozen = answer(1, "", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n");
 const noQueue = answer(1, "", "slurm_load_jobs error: Socket timed out on send/recv operation\n");
 
-const submit = ({ call }: ScriptedCalls) => submitJob(submission, { scheduler: slurm, call, userName: "alice" });
+let log: string[];
+let stop: AbortController;
+let now: number;
+
+beforeEach(() => {
+  log = [];
+  stop = new AbortController();
+  now = 0;
+  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.method(performance, "now", () => now);
+});
+afterEach(() => {
+  mock.timers.reset();
+  mock.restoreAll();
+});
+
+/** Submits, while time goes by: half a second whenever nothing else is to be done. */
+async function submit({ call }: ScriptedCalls, onTick: () => void = () => undefined): Promise<string> {
+  const tools = { scheduler: slurm, call, userName: "alice", say: (line: string) => log.push(line), stop: stop.signal };
+  const over = new AbortController();
+  const submitted = submitJob(submission, tools).finally(() => over.abort());
+  // Whoever waits for it gets it.
+  submitted.catch(() => undefined);
+  while (!over.signal.aborted) {
+    await setImmediate();
+    now += 500;
+    mock.timers.tick(500);
+    onTick();
+  }
+  return submitted;
+}
 
 describe("submitJob()", () => {
   test("has the id of a job that was accepted, by one call", async () => {
@@ -59,15 +90,58 @@ describe("submitJob()", () => {
     assert.equal(calls.made.filter((line) => line.startsWith("sbatch")).length, 1);
   });
 
-  test("blames the site when nobody knows whether there is a job, and does not submit a second one", async () => {
-    for (const squeue of [noQueue, answer(0, "")]) {
+  test("looks for a minute after the scheduler has begun to answer, and says so", async () => {
+    const silence = Array.from({ length: 20 }, () => noQueue);
+    const nothing = Array.from({ length: 11 }, () => answer(0, ""));
+    const calls = scripted({ sbatch: frozen, squeue: [...silence, ...nothing, answer(0, "17\n")] });
+    assert.equal(await submit(calls), "17");
+    assert.deepEqual(log, [
+      `Slurm did not say whether it has taken the job: ${frozen.stderr.trim()}. Looking for "jacamar-ci-7-ab" in the queue for 1m00s at least`,
+    ]);
+  });
+
+  for (const [what, squeue, longest] of [
+    ["is silent", noQueue, 5 * 60_000],
+    ["has no such job", answer(0, ""), 60_000],
+  ] as const) {
+    test(`blames the site when the scheduler ${what} for long, and does not submit a second one`, async () => {
       const calls = scripted({ sbatch: frozen, squeue });
       await assert.rejects(submit(calls), {
         code: "scheduler_unavailable",
         blame: "site",
         message: /did not say whether it has taken the job: .*Socket timed out/,
       });
+      assert.ok(now >= longest && now < longest + 10_000, String(now));
       assert.equal(calls.made.filter((line) => line.startsWith("sbatch")).length, 1);
-    }
+    });
+  }
+
+  for (const [what, last, code] of [
+    ["has no such job", answer(0, ""), "interrupted"],
+    ["is silent", noQueue, "batch_left"],
+  ] as const) {
+    test(`looks once more when the stage is to end, and throws ${code} when the scheduler ${what}`, async () => {
+      const calls = scripted({ sbatch: frozen, squeue: [noQueue, noQueue, last] });
+      const stopAfter = () => {
+        if (calls.made.length === 3) stop.abort();
+      };
+      await assert.rejects(submit(calls, stopAfter), { code });
+      assert.equal(calls.made.length, 4);
+      assert.ok(now < 10_000, String(now));
+    });
+  }
+
+  test("has the id of a job that is found by the last look, so that the caller can end it", async () => {
+    const calls = scripted({ sbatch: frozen, squeue: [noQueue, answer(0, "17\n")] });
+    const stopAfter = () => {
+      if (calls.made.length === 2) stop.abort();
+    };
+    assert.equal(await submit(calls, stopAfter), "17");
+  });
+
+  test("submits nothing when the stage is to end already", async () => {
+    stop.abort();
+    const calls = scripted({});
+    await assert.rejects(submit(calls), { code: "interrupted" });
   });
 });

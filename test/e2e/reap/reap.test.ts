@@ -12,18 +12,10 @@ import { tracesAfter, tracesOf } from "../stopping/traces.ts";
 const demo = "localhost/jacamar-demo";
 const isRoot = process.getuid?.() === 0;
 
-/** Makes the job one whose runner has gone away: no process has had that number. */
-function loseRunner(job: AnyJob): void {
-  const state = job.answer.job_env["JACAMAR_CI_STATE"] ?? "";
-  const lost = state.replace(/("life":"[^/"]+)\/\d+\/\d+\//, "$1/4194305/1/");
-  assert.notEqual(lost, state);
-  job.answer.job_env["JACAMAR_CI_STATE"] = lost;
-}
-
 /** A job whose driver and whose runner were killed while its script ran. */
 async function abandoned(job: AnyJob): Promise<string> {
   assert.equal((await job.config()).exitCode, 0);
-  loseRunner(job);
+  job.loseRunner();
   const prepare = await job.prepare();
   assert.equal(prepare.exitCode, 0, logOf(prepare));
   return killed(job);

@@ -74,19 +74,21 @@ export const dialects: Readonly<Record<StandInKind, Dialect>> = {
 export class PlayedCluster {
   readonly jobs: Jobs;
   readonly standIn: StandIn;
+  readonly kind: StandInKind;
   readonly dialect: Dialect;
 
-  private constructor(jobs: Jobs, standIn: StandIn, dialect: Dialect) {
+  private constructor(jobs: Jobs, standIn: StandIn, kind: StandInKind) {
     this.jobs = jobs;
     this.standIn = standIn;
-    this.dialect = dialect;
+    this.kind = kind;
+    this.dialect = dialects[kind];
   }
 
   static async open(kind: StandInKind, name: string): Promise<PlayedCluster> {
     const jobs = new Jobs(`${name}-${kind}`);
     const standIn = await installStandIn(kind, mkdtempSync("/var/tmp/jacamar-stand-in-"), jobs.user);
     await standIn.set({ killWaitMilliseconds: 2000 });
-    return new PlayedCluster(jobs, standIn, dialects[kind]);
+    return new PlayedCluster(jobs, standIn, kind);
   }
 
   /** A CI job. Its patience is short, so that tests are. */

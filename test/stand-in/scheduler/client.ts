@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { cpSync } from "node:fs";
 import { connect } from "node:net";
 import { awayWords } from "./away.ts";
 import { countCall, type Fault, takeFault } from "./fault.ts";
@@ -11,6 +13,11 @@ import { type Frame, lineReader, type Opening, passedOn, readFrame, socketOf } f
 const [called = "", ...args] = process.argv.slice(2);
 const stateDirectory = process.env["JACAMAR_STAND_IN"] ?? "";
 const waitsEverySeconds = 1;
+
+/** This is the part of a program that reaches the controller late. */
+const lateVariable = "JACAMAR_STAND_IN_LATE";
+const lateMilliseconds = process.env[lateVariable];
+delete process.env[lateVariable];
 
 /** `flux jobs` and `flux job kill` are programs of their own. */
 function programName(): string {
@@ -87,13 +94,30 @@ function end(exitCode: number): void {
   process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)));
 }
 
+/** Does the work later, with the script as it is now: a scheduler is given the text of it. */
+function workLater(milliseconds: number): void {
+  const script = args.at(-1) ?? "";
+  const copy = `${stateDirectory}/late.${process.pid}`;
+  cpSync(script, copy);
+  const env = { ...process.env, [lateVariable]: String(milliseconds) };
+  const again = [process.argv[1] ?? "", called, ...args.slice(0, -1), copy];
+  spawn(process.execPath, again, { env, detached: true, stdio: "ignore" }).unref();
+}
+
+function fail({ stdout: out, stderr: err, exitCode }: Fault): void {
+  if (out === undefined && err === undefined) return away();
+  process.stdout.write(out ?? "");
+  process.stderr.write(err ?? "");
+  end(exitCode ?? 1);
+}
+
 function goWrong(fault: Fault): void {
   switch (fault.kind) {
+    case "late":
+      workLater(fault.milliseconds ?? 1000);
+      return fail(fault);
     case "fails":
-      if (fault.stdout === undefined && fault.stderr === undefined) return away();
-      process.stdout.write(fault.stdout ?? "");
-      process.stderr.write(fault.stderr ?? "");
-      return end(fault.exitCode ?? 1);
+      return fail(fault);
     case "slow":
       setTimeout(plainly, fault.milliseconds ?? 1000);
       return;
@@ -113,7 +137,9 @@ function goWrong(fault: Fault): void {
   }
 }
 
-if (!isControl) countCall(stateDirectory, program);
-const fault = isControl ? undefined : takeFault(stateDirectory, program);
-if (fault === undefined) plainly();
+const isPlain = isControl || lateMilliseconds !== undefined;
+if (!isPlain) countCall(stateDirectory, program);
+const fault = isPlain ? undefined : takeFault(stateDirectory, program);
+if (lateMilliseconds !== undefined) setTimeout(plainly, Number(lateMilliseconds));
+else if (fault === undefined) plainly();
 else goWrong(fault);

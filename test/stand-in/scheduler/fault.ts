@@ -8,7 +8,7 @@ export interface Fault {
   readonly times?: number;
   /** How many calls go well before. */
   readonly after?: number;
-  /** Milliseconds that a slow answer takes. */
+  /** Milliseconds that a slow answer takes, or after which what was given up is done all the same. */
   readonly milliseconds?: number;
   readonly stdout?: string;
   readonly stderr?: string;
@@ -27,9 +27,11 @@ export type FaultKind =
   /** It does nothing, prints what nobody understands, and ends with `exitCode` or 0. */
   | "nonsense"
   /** It does its work and is killed before it prints. */
-  | "dies";
+  | "dies"
+  /** The controller cannot be reached, as for `fails`; and yet it does the work, when the program has long ended. */
+  | "late";
 
-const kinds: readonly FaultKind[] = ["fails", "slow", "hangs", "half", "nonsense", "dies"];
+const kinds: readonly FaultKind[] = ["fails", "slow", "hangs", "half", "nonsense", "dies", "late"];
 
 /** Takes the fault for this call, if there is one, and counts it. */
 export function takeFault(stateDirectory: string, program: string): Fault | undefined {

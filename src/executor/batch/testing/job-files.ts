@@ -15,6 +15,7 @@ export function makeJobFiles(): JobFiles & { readonly directory: string; remove(
     started: path("started"),
     status: path("status"),
     stopping: path("stopping"),
+    wanted: path("wanted"),
     remove: () => rmSync(directory, { recursive: true }),
   };
 }
