@@ -3,6 +3,7 @@ import type { AllocationRequest } from "../executor/batch/allocation-request.ts"
 import { runBatchJob } from "../executor/batch/batch-job.ts";
 import type { BatchEnd, BatchTools } from "../executor/batch/following.ts";
 import type { Patience } from "../executor/batch/job-watch.ts";
+import { makeWanted } from "../executor/batch/wanted.ts";
 import { findProgram, programEnvironment } from "../executor/batch/programs.ts";
 import { boardDirectory, QueueBoard } from "../executor/batch/queue-board.ts";
 import type { Outcome } from "../executor/outcome.ts";
@@ -49,7 +50,7 @@ export async function runOnScheduler(run: BatchRun): Promise<Outcome> {
   if (container) writeContainerFiles(run, container);
   else writeNew(run.script, run.content, 0o700);
   writeNew(file, plan.text, 0o700);
-  writeNew(wanted, "", 0o600);
+  makeWanted(wanted);
 
   const filter = container?.tty === true ? new CarriageReturnFilter((chunk) => void writeWhole(1, chunk)) : undefined;
   const log = new JobLog(1);

@@ -1,77 +1,46 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { Cluster, logOf } from "../e2e/batch/cluster.ts";
 import { slurmMissing } from "../harness/slurm.ts";
-import { Cluster } from "../e2e/batch/cluster.ts";
-import { logOf } from "../e2e/stopping/jobs.ts";
 
-/** What the stand-in shows for all schedulers, where a real Slurm can be made to show it. */
-describe("a real Slurm whose controller goes away", { skip: slurmMissing() }, () => {
+describe("a real Slurm that takes a job when nobody waits for it any more", { skip: slurmMissing() }, () => {
   let cluster: Cluster;
   before(() => {
-    cluster = new Cluster("faults");
+    cluster = new Cluster("ghosts");
   });
   after(() => cluster.close());
 
-  async function started(schedulerParameters: string, body: string) {
-    const job = cluster.job({ variables: { SCHEDULER_PARAMETERS: schedulerParameters } });
-    await job.ready();
-    return { job, running: job.start("build_script", job.exporting(body)) };
-  }
-
-  it("is waited for while a job waits", async () => {
-    const { job, running } = await started("--hold", "echo ran; exit 7");
-    await running.until("waits in the queue", 30);
-    const [id = ""] = cluster.ask("squeue", "--noheader", "--format=%i").trim().split("\n");
-    cluster.slurm.controller.down();
-    await pause(4000);
-    cluster.slurm.controller.up();
-    cluster.ask("scontrol", "release", id);
-    const ended = await running.done;
-    assert.equal(ended.exitCode, 1, logOf(ended));
-    assert.equal(job.buildExitCode(), "7\n");
-  });
-
-  it("is not missed while a job runs and ends", async () => {
-    const { job, running } = await started("", "echo up; sleep 3; echo the end; exit 7");
-    await running.until("up", 30);
-    cluster.slurm.controller.down();
-    const ended = await running.done;
-    cluster.slurm.controller.up();
-    assert.equal(ended.exitCode, 1, logOf(ended));
-    assert.equal(job.buildExitCode(), "7\n");
-    assert.match(ended.stdout, /^the end$/m);
-  });
-
-  it("does not run a job twice when it has taken one without saying so", async () => {
+  it("runs nothing of it, and jacamar reap takes away what cleanup had to leave", async () => {
+    const { jobs, slurm } = cluster;
     const job = cluster.job({});
-    await job.ready();
-    // Connections are taken and not answered: sbatch gives up after ten seconds, and the job is in the queue.
-    cluster.slurm.controller.freeze();
-    const running = job.start("build_script", "echo ran; exit 7");
-    await pause(8000);
-    cluster.slurm.controller.thaw();
-    const ended = await running.done;
-    assert.equal(ended.exitCode, 1, logOf(ended));
-    assert.equal(job.buildExitCode(), "7\n");
-    assert.equal(ended.stdout.split(/^ran$/m).length, 2, ended.stdout);
-    await job.cleanup();
-    assert.deepEqual(await cluster.traces(job), []);
-  });
-
-  it("leaves no job that was to be ended meanwhile", async () => {
-    const { job, running } = await started("", "echo up; sleep 300");
-    await running.until("up", 30);
-    cluster.slurm.controller.down();
+    await job.config();
+    job.loseRunner();
+    assert.equal((await job.prepare()).exitCode, 0);
+    const ran = join(jobs.directory, `ran-${job.id}`);
+    slurm.controller.freeze();
+    const running = job.start("build_script", `touch ${ran}`);
+    // sbatch is waiting by then; it gives up by itself.
+    await new Promise((resolve) => setTimeout(resolve, 4000));
     running.killGroup("SIGTERM");
-    await pause(5000);
-    cluster.slurm.controller.up();
     const ended = await running.done;
     assert.equal(ended.exitCode, 2, logOf(ended));
-    assert.equal((await job.cleanup()).exitCode, 0);
+    assert.match(ended.stderr, /Nobody knows whether Slurm has taken the job/);
+    const cleanup = await job.cleanup(250);
+    assert.equal(cleanup.exitCode, 2, logOf(cleanup));
+    assert.match(cleanup.stdout, /"jacamar reap" ends it/);
+
+    slurm.controller.thaw();
+    const all = () => cluster.ask("squeue", "--noheader", "--states=all", "--format=%T %j");
+    for (let look = 0; look < 300 && !/^FAILED /m.test(all()); look += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    assert.match(all(), new RegExp(`^FAILED jacamar-ci-${job.id}-`, "m"));
+    assert.equal(existsSync(ran), false, "it ran");
+    const argv = [jobs.stage.jacamar, "reap", "--configuration", join(job.directory, "jacamar.toml"), "--yes"];
+    const reap = await jobs.asUser(argv);
+    assert.equal(reap.exitCode, 0, logOf(reap));
     assert.deepEqual(await cluster.traces(job), []);
   });
 });
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}

@@ -77,6 +77,21 @@ describe("installStandIn()", () => {
     assert.equal((await standIn.jobs()).at(-1)?.name, "lost");
   });
 
+  test("gives up on a submission, and takes it later, with the script as it was", async () => {
+    const script = `${user.home}/late-${process.pid}`;
+    const write = (text: string) =>
+      asUser(user, ["sh", "-c", `printf '%s\\n' '#!/bin/sh' "$2" >"$1"`, "-", script, text]);
+    await write("true");
+    standIn.fault("sbatch", { kind: "late", times: 1, milliseconds: 1000 });
+    const submitted = await call("sbatch", "--job-name=late", "--hold", "--output=/dev/null", script);
+    await asUser(user, ["rm", script]);
+    assert.match(submitted.stderr, /Unable to contact slurm controller/);
+    assert.equal(submitted.exitCode, 1);
+    assert.notEqual((await standIn.jobs()).at(-1)?.name, "late");
+    for (let look = 0; look < 100 && (await standIn.jobs()).at(-1)?.name !== "late"; look += 1);
+    assert.equal((await standIn.jobs()).at(-1)?.name, "late");
+  });
+
   test("hangs while its controller is frozen, and answers when it is thawed", async () => {
     standIn.controller.freeze();
     const running = startAsUser(user, argv("scontrol", "ping"), { env: loginEnvironment(user) });

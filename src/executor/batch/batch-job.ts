@@ -7,6 +7,7 @@ import { JobWatch } from "./job-watch.ts";
 import { queueTimeout } from "./queue-timeout.ts";
 import type { QueueState, SchedulerId, Submission } from "./scheduler.ts";
 import { submitJob } from "./submit.ts";
+import { setWanted } from "./wanted.ts";
 
 /**
  * Submits a job and follows it to its end: what it prints is passed on as it comes, and the log is told what the scheduler
@@ -16,7 +17,10 @@ import { submitJob } from "./submit.ts";
  */
 export async function runBatchJob(submission: Submission, tools: BatchTools): Promise<BatchEnd> {
   const { scheduler, board, say } = tools;
-  const id = await submitJob(submission, tools);
+  const { wanted } = tools.files;
+  // A job that is taken late waits until it is found, so that none can come and go between two looks.
+  const doubt = { begins: () => setWanted(wanted, "perhaps"), ends: () => setWanted(wanted, "yes") };
+  const id = await submitJob(submission, tools, doubt);
   say(`Submitted as ${scheduler.title} job ${id} (${submission.name})`);
   board?.note(id);
   try {

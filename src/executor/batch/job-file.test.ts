@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import fc from "fast-check";
 import { gpuGrant } from "../../mechanism/podman/gpu-grant.ts";
 import { schedulerVariables } from "../../mechanism/podman/scheduler-variables.ts";
@@ -21,6 +22,7 @@ import { capture } from "../../process/capture.ts";
 import { type ContainerRun, jobFile, type JobFileSpec } from "./job-file.ts";
 import { shellWord, shellWords } from "./shell-word.ts";
 import { readJobStart, readJobStatus } from "./status-file.ts";
+import { setWanted } from "./wanted.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "jacamar-job-file-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -108,7 +110,7 @@ function makeJob(given: Names, script: string): JobFileSpec {
   symlinkSync("/bin/bash", shellPath);
   const path = (kind: string) => join(place, `${given.file}.${kind}`);
   writeFileSync(path("script"), script);
-  writeFileSync(path("wanted"), "");
+  writeFileSync(path("wanted"), "yes\n");
   return {
     title: given.title,
     shellPath,
@@ -399,7 +401,7 @@ describe("jobFile()", () => {
   test("does nothing when nobody waits for the job any more, though its files are there", async () => {
     const spec = makeJob(plain, "echo ran");
     const path = join(directory, "late spool");
-    writeFileSync(path, jobFile({ ...spec, patienceSeconds: 1 }));
+    writeFileSync(path, jobFile({ ...spec, patienceSeconds: 0 }));
     writeFileSync(spec.files.jobFile, jobFile(spec), { mode: 0o700 });
     rmSync(spec.files.wanted);
     const said = await capture(
@@ -408,6 +410,17 @@ describe("jobFile()", () => {
     );
     assert.deepEqual([said.stderr, said.ending], ["The CI job is over: nothing is done\n", { exitCode: 1 }]);
     for (const left of [spec.files.output, spec.files.started, spec.files.status]) assert.ok(!existsSync(left));
+  });
+
+  test("waits to be known before it does anything", async () => {
+    const spec = makeJob(plain, "echo ran");
+    writeFileSync(spec.files.wanted, "perhaps\n");
+    const running = run(spec);
+    await setTimeout(1500);
+    const before = existsSync(spec.files.started);
+    setWanted(spec.files.wanted, "yes");
+    const ended = await running;
+    assert.deepEqual([before, ended.output, ended.status?.script], [false, "ran\n", 0]);
   });
 
   test("does nothing when nobody waits any more after a long login", async () => {

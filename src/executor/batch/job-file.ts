@@ -18,7 +18,7 @@ export interface JobFiles {
   readonly status: string;
   /** Is there when the driver has asked the job to end: it then has the whole grace for it. */
   readonly stopping: string;
-  /** Is there as long as anybody waits for the job. A scheduler may start one long after that: it finds this gone, and does nothing. */
+  /** Says whether anybody waits for the job, see `wanted.ts`. A scheduler may start one long after that: it then does nothing. */
   readonly wanted: string;
 }
 
@@ -79,12 +79,16 @@ export function jobFile(spec: JobFileSpec): string {
 # Written by the CI runner for one CI job. The script of the job is: ${printable(spec.script)}
 
 # A scheduler runs a copy of this file, by a shell of its choice. The file itself may come late on a shared file system.
-# A job that nobody waits for any more, since the scheduler has said too late that it has it, does nothing.
+# A job that nobody waits for any more, since the scheduler has said too late that it has it, does nothing; one of which the
+# runner does not know yet waits until it does.
 if [ "\${1-}" != login ]; then
   waited=0
-  until [ -r ${shellWord(files.jobFile)} ] && [ -e ${shellWord(files.wanted)} ]; do
-    if [ "$waited" -ge ${Math.ceil(spec.patienceSeconds)} ]; then
-      [ -r ${shellWord(files.jobFile)} ] || { echo "The job file does not appear on $(hostname)" >&2; exit 1; }
+  wanted() { { read -r word <${shellWord(files.wanted)}; } 2>/dev/null && [ "$word" = yes ]; }
+  until [ -r ${shellWord(files.jobFile)} ] && wanted; do
+    if [ "$waited" -ge ${Math.ceil(spec.patienceSeconds)} ] && [ ! -r ${shellWord(files.jobFile)} ]; then
+      echo "The job file does not appear on $(hostname)" >&2
+      exit 1
+    elif [ "$waited" -ge ${Math.ceil(spec.patienceSeconds) + unknownSeconds} ]; then
       echo "The CI job is over: nothing is done" >&2
       exit 1
     fi
@@ -115,6 +119,9 @@ cd ${shellWord(spec.workingDirectory)} || leave 1
 ${container === undefined ? onHost(spec.memory) : inContainer(container)}
 ${waitAndLeave}`;
 }
+
+/** How much longer a job waits to be known than a shared file system may be late. The driver looks more often than that. */
+const unknownSeconds = 15;
 
 /** A comment ends with its line. */
 function printable(text: string): string {

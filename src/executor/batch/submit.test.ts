@@ -17,11 +17,14 @@ const frozen = answer(1, "", "sbatch: error: Batch job submission failed: Socket
 const noQueue = answer(1, "", "slurm_load_jobs error: Socket timed out on send/recv operation\n");
 
 let log: string[];
+/** After how many calls the doubt began, and that it ended. */
+let doubts: (number | "ended")[];
 let stop: AbortController;
 let now: number;
 
 beforeEach(() => {
   log = [];
+  doubts = [];
   stop = new AbortController();
   now = 0;
   mock.timers.enable({ apis: ["setTimeout"] });
@@ -33,10 +36,12 @@ afterEach(() => {
 });
 
 /** Submits, while time goes by: half a second whenever nothing else is to be done. */
-async function submit({ call }: ScriptedCalls, onTick: () => void = () => undefined): Promise<string> {
+async function submit(calls: ScriptedCalls, onTick: () => void = () => undefined): Promise<string> {
+  const { call } = calls;
   const tools = { scheduler: slurm, call, userName: "alice", say: (line: string) => log.push(line), stop: stop.signal };
   const over = new AbortController();
-  const submitted = submitJob(submission, tools).finally(() => over.abort());
+  const doubt = { begins: () => doubts.push(calls.made.length), ends: () => doubts.push("ended") };
+  const submitted = submitJob(submission, tools, doubt).finally(() => over.abort());
   // Whoever waits for it gets it.
   submitted.catch(() => undefined);
   while (!over.signal.aborted) {
@@ -53,6 +58,7 @@ describe("submitJob()", () => {
     const calls = scripted({ sbatch: answer(0, "4\n") });
     assert.equal(await submit(calls), "4");
     assert.equal(calls.made.length, 1);
+    assert.deepEqual(doubts, []);
   });
 
   test("shows a refusal in the scheduler's own words, as the job's fault, and submits no second time", async () => {
@@ -80,6 +86,7 @@ describe("submitJob()", () => {
     test(`finds the job by its name when the submission ${what}`, async () => {
       const calls = scripted({ sbatch, squeue: answer(0, "17\n") });
       assert.equal(await submit(calls), "17");
+      assert.deepEqual(doubts, [1, "ended"]);
       assert.match(calls.made[1] ?? "", /^squeue .*--user=alice --name=jacamar-ci-7-ab /);
     });
   }
@@ -137,6 +144,7 @@ describe("submitJob()", () => {
       if (calls.made.length === 2) stop.abort();
     };
     assert.equal(await submit(calls, stopAfter), "17");
+    assert.deepEqual(doubts, [1], "it is not to run");
   });
 
   test("submits nothing when the stage is to end already", async () => {

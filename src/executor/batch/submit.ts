@@ -8,6 +8,14 @@ import type { SchedulerId, Submission } from "./scheduler.ts";
 /** What submitting needs. */
 export type SubmitTools = Pick<BatchTools, "scheduler" | "call" | "userName" | "say" | "stop">;
 
+/** Is told what is known of the job. */
+export interface Doubt {
+  /** Nobody knows whether the scheduler has it. */
+  readonly begins: () => void;
+  /** It has. */
+  readonly ends: () => void;
+}
+
 /** A scheduler that answers has by then taken what it was given before, or has not been given it. */
 const answeringMilliseconds = callSeconds * 1000;
 /** One that does not answer may have been given it, and take it when it answers again. */
@@ -21,7 +29,7 @@ const longestPauseMilliseconds = 5000;
  * Throws `batch_refused`; `scheduler_unavailable` when the job is not found; `interrupted` or `batch_left` when it is not
  * found, or nobody can say, and the stage is to end.
  */
-export async function submitJob(submission: Submission, tools: SubmitTools): Promise<SchedulerId> {
+export async function submitJob(submission: Submission, tools: SubmitTools, doubt?: Doubt): Promise<SchedulerId> {
   const { scheduler, call, stop } = tools;
   if (stop.aborted) throw interrupted(scheduler.title);
   const submitted = await scheduler.submit(submission, call);
@@ -31,7 +39,10 @@ export async function submitJob(submission: Submission, tools: SubmitTools): Pro
       hint: "Check the arguments that the job asks for: account, queue or partition, time, nodes.",
     });
   }
-  return await find(submission, submitted.said, tools);
+  doubt?.begins();
+  const id = await find(submission, submitted.said, tools);
+  if (!stop.aborted) doubt?.ends();
+  return id;
 }
 
 /** Looks for a job whose submission had no answer, and tells the log that it does. */

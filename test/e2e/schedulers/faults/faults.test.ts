@@ -1,8 +1,10 @@
 import { badAnswers } from "./answers.ts";
 import { byTurns } from "./case.ts";
 import { badFiles } from "./files.ts";
+import { manyJobs } from "./many.ts";
 import { misfortunes } from "./misfortunes.ts";
 
 // `npm test -- faults` has each on every scheduler, and more.
 byTurns("what no answer of a scheduler may do to a job", "one after the other", badAnswers);
 byTurns("what befalls jobs and their files", "side by side", [...badFiles, ...misfortunes]);
+byTurns("many jobs at once", "one after the other", [manyJobs(100)]);

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { slurmMissing } from "../../../harness/slurm.ts";
+import { Cluster, logOf } from "../../batch/cluster.ts";
+
+/** What the stand-in shows for all schedulers, where a real Slurm can be made to show it; each on a Slurm of its own. */
+describe("a real Slurm whose controller goes away", { skip: slurmMissing(), concurrency: 2 }, () => {
+  let count = 0;
+
+  function onSlurm(title: string, test: (cluster: Cluster) => Promise<void>): void {
+    it(title, async () => {
+      count += 1;
+      const cluster = new Cluster(`faults-${count}`);
+      try {
+        await test(cluster);
+      } finally {
+        // A cleanup asks it.
+        cluster.slurm.controller.thaw();
+        cluster.slurm.controller.up();
+        await cluster.close();
+      }
+    });
+  }
+
+  async function started(cluster: Cluster, schedulerParameters: string, body: string) {
+    const job = cluster.job({ variables: { SCHEDULER_PARAMETERS: schedulerParameters } });
+    await job.ready();
+    return { job, running: job.start("build_script", job.exporting(body)) };
+  }
+
+  onSlurm("is waited for while a job waits", async (cluster) => {
+    const { job, running } = await started(cluster, "--hold", "echo ran; exit 7");
+    await running.until("waits in the queue", 60);
+    const [id = ""] = cluster.ask("squeue", "--noheader", "--format=%i").trim().split("\n");
+    cluster.slurm.controller.down();
+    await pause(4000);
+    cluster.slurm.controller.up();
+    cluster.ask("scontrol", "release", id);
+    const ended = await running.done;
+    assert.equal(ended.exitCode, 1, logOf(ended));
+    assert.equal(job.buildExitCode(), "7\n");
+  });
+
+  onSlurm("is not missed while a job runs and ends", async (cluster) => {
+    const { job, running } = await started(cluster, "", "echo up; sleep 3; echo the end; exit 7");
+    await running.until("up", 60);
+    cluster.slurm.controller.down();
+    const ended = await running.done;
+    cluster.slurm.controller.up();
+    assert.equal(ended.exitCode, 1, logOf(ended));
+    assert.equal(job.buildExitCode(), "7\n");
+    assert.match(ended.stdout, /^the end$/m);
+  });
+
+  onSlurm("does not run a job twice when it has taken one without saying so", async (cluster) => {
+    const job = cluster.job({});
+    await job.ready();
+    // Connections are taken and not answered: sbatch gives up after ten seconds, and the job is in the queue later.
+    cluster.slurm.controller.freeze();
+    const running = job.start("build_script", job.exporting("echo ran; exit 7"));
+    await running.until("Looking for", 120);
+    cluster.slurm.controller.thaw();
+    const ended = await running.done;
+    assert.equal(ended.exitCode, 1, logOf(ended));
+    assert.equal(job.buildExitCode(), "7\n");
+    assert.equal(ended.stdout.split(/^ran$/m).length, 2, ended.stdout);
+    await job.cleanup();
+    assert.deepEqual(await cluster.traces(job), []);
+  });
+
+  onSlurm("leaves no job that was to be ended meanwhile", async (cluster) => {
+    const { job, running } = await started(cluster, "", "echo up; sleep 300");
+    await running.until("up", 60);
+    cluster.slurm.controller.down();
+    running.killGroup("SIGTERM");
+    await pause(5000);
+    cluster.slurm.controller.up();
+    const ended = await running.done;
+    assert.equal(ended.exitCode, 2, logOf(ended));
+    assert.equal((await job.cleanup()).exitCode, 0);
+    assert.deepEqual(await cluster.traces(job), []);
+  });
+});
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
