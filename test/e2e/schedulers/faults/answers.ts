@@ -23,33 +23,8 @@ export const badAnswers: readonly FaultCase[] = [
   ...Object.entries({
     "accepts it and dies before it says so": { kind: "dies", times: 1 },
     "accepts it and prints half of its answer": { kind: "half", times: 1 },
-    "gives up, and the job is in the queue long after that": { kind: "late", times: 1, milliseconds: 12_000 },
   } satisfies Record<string, Fault>).map(([what, fault]) => lostSubmission(what, fault)),
 
-  ...(["reaches nobody", "prints nonsense"] as const).map((what) => noSubmission(what)),
-
-  {
-    title: "a job that is taken when its CI job has been cancelled and cleaned up does nothing",
-    run: async (cluster) => {
-      // What a CI job leaves for people to read could be run, too.
-      const job = await cluster.ready("", { general: "retain_logs = true" });
-      const ran = join(cluster.jobs.directory, `ran-${job.id}`);
-      const late: Fault = { kind: "late", times: 1, milliseconds: 12_000 };
-      cluster.standIn.fault(cluster.dialect.submits, spoken(cluster, late));
-      const running = job.start("build_script", `touch ${ran}`);
-      await running.until("Looking for", 60);
-      running.killGroup("SIGTERM");
-      const ended = await running.done;
-      assert.equal(ended.exitCode, 2, logOf(ended));
-      assert.match(ended.stderr, /before .* had taken the job/);
-      assert.equal((await job.cleanup()).exitCode, 0);
-      await until("the job has come and gone", async () => {
-        const found = (await cluster.standIn.jobs()).filter(({ name }) => name.includes(`${job.id}-`));
-        return found.length > 0 && found.every(({ state }) => state === "ended");
-      });
-      assert.equal(existsSync(ran), false, "it ran");
-    },
-  },
   {
     title: "a job is taken back when SIGTERM comes while it is submitted",
     run: async (cluster) => {
@@ -107,6 +82,27 @@ export const badAnswers: readonly FaultCase[] = [
     },
   },
   {
+    title: "no job is left when the controller hangs while one is to be ended",
+    run: async (cluster) => {
+      const job = await cluster.ready();
+      const running = job.start("build_script", job.exporting("echo up; sleep 300"));
+      await running.until("up", 60);
+      cluster.standIn.controller.freeze();
+      running.killGroup("SIGTERM");
+      await pause(3000);
+      cluster.standIn.controller.thaw();
+      const ended = await running.done;
+      assert.equal(ended.exitCode, 2, logOf(ended));
+      await job.cleanup();
+      assert.deepEqual(await cluster.traces(job), []);
+    },
+  },
+];
+
+/** A scheduler that is away for as long as the driver has patience: for one case at a time, too. */
+export const longSilence: readonly FaultCase[] = [
+  ...(["reaches nobody", "prints nonsense"] as const).map((what) => noSubmission(what)),
+  {
     title: "a job that nobody can end keeps its files, and jacamar reap ends it when the scheduler answers again",
     // A bkill waits for ever.
     kinds: ["slurm", "flux", "pbs"],
@@ -135,20 +131,31 @@ export const badAnswers: readonly FaultCase[] = [
       assert.deepEqual(await cluster.traces(job), []);
     },
   },
+  lostSubmission("gives up, and the job is in the queue long after that", {
+    kind: "late",
+    times: 1,
+    milliseconds: 12_000,
+  }),
   {
-    title: "no job is left when the controller hangs while one is to be ended",
+    title: "a job that is taken when its CI job has been cancelled and cleaned up does nothing",
     run: async (cluster) => {
-      const job = await cluster.ready();
-      const running = job.start("build_script", job.exporting("echo up; sleep 300"));
-      await running.until("up", 60);
-      cluster.standIn.controller.freeze();
+      // What a CI job leaves for people to read could be run, too.
+      const job = await cluster.ready("", { general: "retain_logs = true" });
+      const ran = join(cluster.jobs.directory, `ran-${job.id}`);
+      const late: Fault = { kind: "late", times: 1, milliseconds: 12_000 };
+      cluster.standIn.fault(cluster.dialect.submits, spoken(cluster, late));
+      const running = job.start("build_script", `touch ${ran}`);
+      await running.until("Looking for", 60);
       running.killGroup("SIGTERM");
-      await pause(3000);
-      cluster.standIn.controller.thaw();
       const ended = await running.done;
       assert.equal(ended.exitCode, 2, logOf(ended));
-      await job.cleanup();
-      assert.deepEqual(await cluster.traces(job), []);
+      assert.match(ended.stderr, /before .* had taken the job/);
+      assert.equal((await job.cleanup()).exitCode, 0);
+      await until("the job has come and gone", async () => {
+        const found = (await cluster.standIn.jobs()).filter(({ name }) => name.includes(`${job.id}-`));
+        return found.length > 0 && found.every(({ state }) => state === "ended");
+      });
+      assert.equal(existsSync(ran), false, "it ran");
     },
   },
 ];

@@ -1,4 +1,4 @@
-import { badAnswers } from "./answers.ts";
+import { badAnswers, longSilence } from "./answers.ts";
 import { byTurns } from "./case.ts";
 import { badFiles } from "./files.ts";
 import { manyJobs } from "./many.ts";
@@ -6,5 +6,6 @@ import { misfortunes } from "./misfortunes.ts";
 
 // `npm test -- faults` has each on every scheduler, and more.
 byTurns("what no answer of a scheduler may do to a job", "one after the other", badAnswers);
+byTurns("what the silence of a scheduler may do to a job", "one after the other", longSilence);
 byTurns("what befalls jobs and their files", "side by side", [...badFiles, ...misfortunes]);
 byTurns("many jobs at once", "one after the other", [manyJobs(100)]);
