@@ -134,7 +134,7 @@ export const longSilence: readonly FaultCase[] = [
   lostSubmission("gives up, and the job is in the queue long after that", {
     kind: "late",
     times: 1,
-    milliseconds: 12_000,
+    milliseconds: 15_000,
   }),
   {
     title: "a job that is taken when its CI job has been cancelled and cleaned up does nothing",
@@ -142,7 +142,7 @@ export const longSilence: readonly FaultCase[] = [
       // What a CI job leaves for people to read could be run, too.
       const job = await cluster.ready("", { general: "retain_logs = true" });
       const ran = join(cluster.jobs.directory, `ran-${job.id}`);
-      const late: Fault = { kind: "late", times: 1, milliseconds: 12_000 };
+      const late: Fault = { kind: "late", times: 1, milliseconds: 15_000 };
       cluster.standIn.fault(cluster.dialect.submits, spoken(cluster, late));
       const running = job.start("build_script", `touch ${ran}`);
       await running.until("Looking for", 60);
