@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { cpSync } from "node:fs";
+import { cpSync, existsSync } from "node:fs";
 import { connect } from "node:net";
 import { awayWords } from "./away.ts";
 import { countCall, type Fault, takeFault } from "./fault.ts";
@@ -10,14 +10,18 @@ import { type Frame, lineReader, type Opening, passedOn, readFrame, socketOf } f
  * controller, prints what that says, and ends as that says; or goes wrong, as a test wants it.
  */
 
-const [called = "", ...args] = process.argv.slice(2);
+/** Holds the command line of the part of a program that reaches the controller late; cleanup ends what has a job's paths on its own. */
+const lateVariable = "JACAMAR_STAND_IN_LATE";
+const late = process.env[lateVariable];
+delete process.env[lateVariable];
+
+const [called = "", ...args] = late === undefined ? process.argv.slice(2) : toWords(JSON.parse(late));
 const stateDirectory = process.env["JACAMAR_STAND_IN"] ?? "";
 const waitsEverySeconds = 1;
 
-/** This is the part of a program that reaches the controller late. */
-const lateVariable = "JACAMAR_STAND_IN_LATE";
-const lateMilliseconds = process.env[lateVariable];
-delete process.env[lateVariable];
+function toWords(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
 
 /** `flux jobs` and `flux job kill` are programs of their own. */
 function programName(): string {
@@ -94,13 +98,13 @@ function end(exitCode: number): void {
   process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)));
 }
 
-/** Does the work later, with the script as it is now: a scheduler is given the text of it. */
+/** Does the work later, with the script as it is now: a scheduler is given the text of it, but for LSF, which gets a line of shell. */
 function workLater(milliseconds: number): void {
   const script = args.at(-1) ?? "";
-  const copy = `${stateDirectory}/late.${process.pid}`;
-  cpSync(script, copy);
-  const env = { ...process.env, [lateVariable]: String(milliseconds) };
-  const again = [process.argv[1] ?? "", called, ...args.slice(0, -1), copy];
+  const copy = existsSync(script) ? `${stateDirectory}/late.${process.pid}` : script;
+  if (copy !== script) cpSync(script, copy);
+  const env = { ...process.env, [lateVariable]: JSON.stringify([called, ...args.slice(0, -1), copy]) };
+  const again = [process.argv[1] ?? "", String(milliseconds)];
   spawn(process.execPath, again, { env, detached: true, stdio: "ignore" }).unref();
 }
 
@@ -137,9 +141,9 @@ function goWrong(fault: Fault): void {
   }
 }
 
-const isPlain = isControl || lateMilliseconds !== undefined;
+const isPlain = isControl || late !== undefined;
 if (!isPlain) countCall(stateDirectory, program);
 const fault = isPlain ? undefined : takeFault(stateDirectory, program);
-if (lateMilliseconds !== undefined) setTimeout(plainly, Number(lateMilliseconds));
+if (late !== undefined) setTimeout(plainly, Number(process.argv[2]));
 else if (fault === undefined) plainly();
 else goWrong(fault);

@@ -17,6 +17,9 @@ export type Order = "one after the other" | "side by side";
 export const allKinds: readonly StandInKind[] = ["slurm", "flux", "pbs", "lsf"];
 const atOnce = 4;
 
+// Each cluster ends its controller when this process ends.
+process.setMaxListeners(100);
+
 /** Every case on every scheduler that knows it. */
 export function onEveryScheduler(
   title: string,
