@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, existsSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { Follower } from "./follower.ts";
 import type { BatchTools, Handle } from "./following.ts";
@@ -223,6 +223,22 @@ describe("Follower", () => {
     });
     later(600, () => leave(0, 13));
     const end = await follow({ ask: () => ({ kind: "pending", reason: "BeginTime" }) });
+    assert.equal(end.status?.script, 0);
+    assert.match(log, /first\n.*Job 4 was requeued, and has started again on n1\]\nsecond\n$/s);
+  });
+
+  test("follows a requeued job on that has begun again before the scheduler was asked", async () => {
+    begin(1);
+    print("first\n");
+    leave(143, 6, "TERM");
+    // The job file removes the status of the start before.
+    later(200, () => {
+      rmSync(files.status);
+      begin(2);
+      print("second\n");
+    });
+    later(1200, () => leave(0, 13));
+    const end = await follow({ ask: () => running });
     assert.equal(end.status?.script, 0);
     assert.match(log, /first\n.*Job 4 was requeued, and has started again on n1\]\nsecond\n$/s);
   });

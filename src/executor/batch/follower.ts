@@ -110,7 +110,8 @@ export class Follower {
     await this.#readTo(status.bytes, this.#tools.patience.filesMilliseconds);
     // A script that was told to end, or killed: the scheduler knows why.
     if (status.signal === undefined && status.script !== 137) return this.#end(status, undefined, false);
-    const state = await this.#askEnd();
+    const state = await this.#askEnd(status);
+    if (this.#hasBegunAgain(status)) return undefined;
     if (state?.kind !== "pending") return this.#end(status, state?.kind === "ended" ? state : undefined, false);
     // Requeued: the end was one of this start alone.
     rmSync(this.#tools.files.status, { force: true });
@@ -153,10 +154,17 @@ export class Follower {
     }
   }
 
+  /** Requeued, and so quickly that the scheduler did not tell: the status is not there any more, or is that of an earlier start. */
+  #hasBegunAgain({ beganSeconds }: JobStatus): boolean {
+    const { files } = this.#tools;
+    const start = readJobStart(files.started);
+    return readJobStatus(files.status) === undefined || (start !== undefined && start.beganSeconds > beganSeconds);
+  }
+
   /** What the scheduler makes of a job whose script has ended; waits a little for it to know. */
-  async #askEnd(): Promise<QueueState | undefined> {
+  async #askEnd(status: JobStatus): Promise<QueueState | undefined> {
     const deadline = now() + 10_000;
-    while (now() < deadline && !this.#tools.stop.aborted) {
+    while (now() < deadline && !this.#tools.stop.aborted && !this.#hasBegunAgain(status)) {
       const state = await this.#handle.ask(0);
       if (state.kind !== "running") return state;
       await pause(500, this.#tools.stop);
