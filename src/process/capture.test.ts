@@ -117,6 +117,22 @@ describe("capture()", () => {
   });
 });
 
+test("a program that nobody waits for any more ends with the process that started it", async () => {
+  const source = new URL("./capture.ts", import.meta.url).href;
+  const program = `import { capture } from ${JSON.stringify(source)};
+    const argv = ["/bin/sh", "-c", "echo $$ >&3; exec sleep 300 3>&-"];
+    const command = { argv, environment: {}, workingDirectory: "/" };
+    void capture(command, { timeoutSeconds: 300, passOnDescriptor3: 1 });
+    setTimeout(() => process.exit(0), 1500);`;
+  const argv = [process.execPath, "--input-type=module", "--eval", program] as const;
+  const { stdout, ending } = await capture({ argv, environment, workingDirectory: "/" }, { timeoutSeconds: 20 });
+  assert.deepEqual(ending, { exitCode: 0 });
+  const pid = Number(stdout.trim());
+  assert.ok(pid > 1, stdout);
+  for (let look = 0; look < 100 && !gone(pid); look += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(gone(pid));
+});
+
 describe("killGroup()", () => {
   test("is content with a group that is gone, and with none", () => {
     killGroup(undefined, "SIGKILL");

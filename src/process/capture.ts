@@ -24,12 +24,27 @@ export interface CaptureOptions {
   readonly passOnDescriptor3?: number;
 }
 
+/** Ends each program that has not answered yet. */
+const unanswered = new Set<() => void>();
+
+/** Nobody waits for an answer any more: a scheduler's client that hangs would hang for ever. */
+function endAllAtExit(): void {
+  for (const kill of unanswered) {
+    try {
+      kill();
+    } catch {
+      // Somebody else's by now; the others are still to be ended.
+    }
+  }
+}
+
 const limitBytes = 16 * 1024 * 1024;
 const lingerMilliseconds = 500;
 
 /**
  * Runs a short program to its end and returns what it wrote (at most 16 MiB of each stream).
- * It runs in a session of its own, so that a signal to the driver's process group does not reach it.
+ * It runs in a session of its own, so that a signal to the driver's process group does not reach it; when this process exits, it is
+ * killed.
  * Rejects with Node's error when it cannot be started.
  */
 export function capture(command: Command, options: CaptureOptions): Promise<Captured> {
@@ -54,10 +69,14 @@ export function capture(command: Command, options: CaptureOptions): Promise<Capt
     };
     const timer = setTimeout(kill, options.timeoutSeconds * 1000);
     options.stop?.addEventListener("abort", kill, { once: true });
+    if (unanswered.size === 0) process.once("exit", endAllAtExit);
+    unanswered.add(kill);
     let linger: NodeJS.Timeout | undefined;
     const settle = (finish: () => void) => {
       clearTimeout(timer);
       clearTimeout(linger);
+      unanswered.delete(kill);
+      if (unanswered.size === 0) process.off("exit", endAllAtExit);
       options.stop?.removeEventListener("abort", kill);
       for (const stream of child.stdio) stream?.destroy();
       finish();
