@@ -128,7 +128,7 @@ describe("whoever has taken over the service account of a runner", { skip }, () 
     for (const child of childrenOf(deciding.pid)) {
       assert.match(readFileSync(`/proc/${child}/status`, "utf8"), /^CapPrm:\s+0+$/m, "no child has them");
     }
-    deciding.killGroup("SIGKILL");
+    deciding.killGroup("SIGTERM");
     await deciding.done;
     rmSync(own, { recursive: true, force: true });
     job.remove();

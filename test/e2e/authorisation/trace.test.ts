@@ -123,7 +123,7 @@ for (const [number, door] of doors.entries()) {
       const calls = "%file,%creds,%network,open,openat,creat,fchmod,fchown,write,close,clone,clone3,vfork,fork";
       // Only so do file capabilities and sudo's set-user-id bit count.
       const runner = door === "setuid as root" ? "" : `-u ${place.service.name}`;
-      const strace = `strace -f -y -s 300 ${runner} -e trace=${calls} -o "$dir/$$"`;
+      const strace = `strace -f -y --decode-pids=pidns -s 300 ${runner} -e trace=${calls} -o "$dir/$$"`;
       writeFileSync(
         traced,
         `#!/bin/sh\ndir=${place.stage.directory}/traces\nexec ${strace} "${place.stage.jacamar}-auth" "$@"\n`,

@@ -1,6 +1,6 @@
 import { isAbsolute, join } from "node:path";
 
-/** A system call, as `strace -f -y` tells it, in the order in which the calls began. */
+/** A system call, as `strace -f -y --decode-pids=pidns` tells it, in the order in which the calls began. */
 export interface Call {
   readonly index: number;
   /** The thread that called. */
@@ -43,8 +43,8 @@ export function readTrace(text: string, uid: number): Call[] {
   }
   const leaders = new Map<number, number>();
   for (const { pid, line } of begun) {
-    const created = /^clone3?\(.*CLONE_THREAD.* = (\d+)/.exec(line)?.[1];
-    if (created !== undefined) leaders.set(Number(created), leaders.get(pid) ?? pid);
+    const created = /^clone3?\(.*CLONE_THREAD/.test(line) ? createdBy(line) : undefined;
+    if (created !== undefined) leaders.set(created, leaders.get(pid) ?? pid);
   }
   const descriptors = new Map<string, string>();
   const through = new Set<number>();
@@ -57,12 +57,19 @@ export function readTrace(text: string, uid: number): Call[] {
     const [, opened, target] = /\) += (\d+)<([^>]*)>$/.exec(line) ?? [];
     if (opened !== undefined && target !== undefined) descriptors.set(`${thread} ${opened}`, target);
     const isUsers = through.has(thread);
-    const child = /^(?:clone3?|v?fork)\((?!.*CLONE_THREAD).* = (\d+)/.exec(line)?.[1];
-    if (isUsers && child !== undefined) through.add(Number(child));
+    const child = /^(?:clone3?|v?fork)\((?!.*CLONE_THREAD)/.test(line) ? createdBy(line) : undefined;
+    if (isUsers && child !== undefined) through.add(child);
     // The C library lets each thread do it; the process is the user when its own has.
     if (pid === thread && becomes(line, uid)) through.add(thread);
     return { index, pid, thread, isUsers, name, line, error: /\) += -1 (E[A-Z]+)/.exec(line)?.[1], paths };
   });
+}
+
+/** The process or thread that a call has made, by the number that strace gives it: a container has numbers of its own. */
+function createdBy(line: string): number | undefined {
+  const [, own, ours] = / = (\d+)(?: \/\* (\d+) in strace's PID NS \*\/)?$/.exec(line) ?? [];
+  const created = ours ?? own;
+  return created === undefined ? undefined : Number(created);
 }
 
 /** Whether a call makes somebody the user. */
