@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { JacamarError, systemErrorCode } from "./error.ts";
 
-/** As Node makes them of a number that it has no name for. */
-function unnamed(errno: number): Error {
-  return Object.assign(new Error(`Unknown system error ${errno}: write`), { code: "UNKNOWN", errno, syscall: "write" });
+/** As Node makes them of a number that it has no name for; which code it is depends on the call. */
+function unnamed(errno: number, code = "UNKNOWN"): Error {
+  return Object.assign(new Error(`Unknown system error ${errno}: write`), { code, errno, syscall: "write" });
 }
 
 test("systemErrorCode() tells the system's errors from all others", () => {
@@ -25,6 +25,7 @@ test("systemErrorCode() tells the system's errors from all others", () => {
 
 test("systemErrorCode() knows a used up quota, for which Node has no name", () => {
   assert.equal(systemErrorCode(unnamed(-122)), "EDQUOT");
+  assert.equal(systemErrorCode(unnamed(-122, "Unknown system error -122")), "EDQUOT");
   assert.equal(systemErrorCode(unnamed(-99_999)), "UNKNOWN");
   assert.equal(systemErrorCode(Object.assign(new Error("x"), { code: "UNKNOWN" })), "UNKNOWN");
 });

@@ -40,7 +40,7 @@ function isErrorCode(code: unknown): code is ErrorCode {
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
   const number = "errno" in error && typeof error.errno === "number" ? -error.errno : 0;
-  if (error.code !== "UNKNOWN" || number <= 0) return error.code;
+  if (!/^UNKNOWN$|^Unknown system error/.test(error.code) || number <= 0) return error.code;
   const known = Object.entries(constants.errno).find(([, value]) => value === number);
   return known?.[0] ?? error.code;
 }

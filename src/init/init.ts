@@ -135,7 +135,7 @@ function shownAnswer(value: string | boolean): string {
 async function refuseProblems(text: string, file: string, uid: number, mode: number): Promise<string[]> {
   const { problems, warnings } = await checkText({ text, uid, mode }, { file, elsewhere: false });
   if (problems.length === 0) return warnings.map((warning) => formatFinding(warning, "warning"));
-  const lines = problems.map((problem) => `${problem.path}: ${problem.message}`);
+  const lines = problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
   throw new JacamarError("config_invalid", `No job would run with these answers:\n${lines.join("\n")}`, {
     hint: `Nothing was written to ${file}.`,
   });

@@ -10,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { asUser, type Ended, testUser, type User } from "../../harness/machine.ts";
 import { type Stage, stageBundle } from "../../harness/stage.ts";
@@ -142,7 +142,12 @@ describe("jacamar init", () => {
 
   it("gives root's file to root and lets everybody read it", { skip: isRoot ? false : "needs root" }, async () => {
     const root: User = { name: "root", uid: 0, gid: 0, home: "/root" };
-    const { exitCode, stderr } = await init(["--yes", "--gitlab-server", "https://gitlab.example.com", file], root);
+    const options = ["--yes", "--gitlab-server", "https://gitlab.example.com", file];
+    const refused = await init(options, root);
+    assert.equal(refused.exitCode, 2, refused.stdout);
+    assert.match(refused.stderr, /\n"\/.*" belongs to the account number \d+, so this file could be exchanged; .*\n/);
+    chownSync(dirname(file), 0, 0);
+    const { exitCode, stderr } = await init(options, root);
     assert.equal(exitCode, 0, stderr);
     const status = statSync(file);
     assert.deepEqual([status.uid, status.gid, status.mode & 0o7777], [0, 0, 0o644]);

@@ -127,6 +127,9 @@ export function makeAccount(name: string, options: readonly string[] = []): User
   execFileSync("useradd", ["--shell", "/bin/sh", ...making, ...options, name]);
   const made = accountNamed(name);
   if (made === undefined) throw new Error(`useradd made no account ${name}`);
+  // The number may have been that of another account before.
+  endProcesses(made);
+  rmSync(`/tmp/jacamar-ci-${made.uid}`, { recursive: true, force: true });
   return made;
 }
 
@@ -135,10 +138,16 @@ export function makeAccount(name: string, options: readonly string[] = []): User
  * is, and some accounts of these tests have `/`, or somebody else's.
  */
 export function removeAccount({ name, uid, home }: User): void {
+  endProcesses({ uid });
   execFileSync("userdel", ["--force", name], { stdio: "ignore" });
   const status = lstatSync(home, { throwIfNoEntry: false });
   const isOwn = basename(home) === name && status?.isDirectory() === true && status.uid === uid;
   if (isOwn) rmSync(home, { recursive: true, force: true });
+}
+
+/** A pause process of Podman's would go on under a number that the next account gets. */
+function endProcesses({ uid }: Pick<User, "uid">): void {
+  spawnSync("pkill", ["-KILL", "-U", String(uid)]);
 }
 
 function accountNamed(name: string): User | undefined {
