@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { SchedulerId } from "../../../src/executor/batch/scheduler.ts";
@@ -173,10 +173,11 @@ describe("PBS without a history", () => {
 
   test("forgets a job with its end, which is none for the driver", async () => {
     const { scheduler, call, user } = contender;
-    const { id, name } = await accepted(contender, "exit 7");
-    let seen = 0;
-    while ((await scheduler.find(name, user.name, call))?.length !== 0) seen += 1;
-    assert.ok(seen > 0, "it was known while it ran");
+    const { id, name } = await accepted(contender, "until [ -e end ]; do sleep 0.1; done; exit 7");
+    const find = () => scheduler.find(name, user.name, call);
+    assert.deepEqual(await find(), [id], "it is known while it runs");
+    writeFileSync(join(contender.directory, "end"), "");
+    while ((await find())?.length !== 0) await new Promise((resolve) => setTimeout(resolve, 50));
     const state = (await scheduler.ask([id], call)).get(id);
     assert.deepEqual(state, { kind: "unknown", said: `qstat: Unknown Job Id ${id}` });
   });
