@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import type { Misfortune, StandInKind } from "../../../harness/schedulers.ts";
 import { logOf } from "../../stopping/jobs.ts";
 import { allKinds, type FaultCase } from "./case.ts";
@@ -62,7 +63,10 @@ export const misfortunes: readonly FaultCase[] = [
     kinds: ["slurm", "pbs"],
     run: async (cluster) => {
       const job = await cluster.ready();
-      const running = job.start("build_script", job.exporting("echo run; sleep 3; echo the end; exit 7"));
+      // The first run has no end of its own.
+      const again = join(job.directoryOf("scriptsDir"), "again");
+      const body = `echo run; if [ ! -e ${again} ]; then touch ${again}; sleep 300; fi; echo the end; exit 7`;
+      const running = job.start("build_script", job.exporting(body));
       await running.until("run", 60);
       await cluster.standIn.befall("requeue", await cluster.numberOf(job));
       const ended = await running.done;
