@@ -48,12 +48,12 @@ export const makeReport: Tool = async (argv, { stdin, stdout, stderr }) => {
   }
   write(wanted.output, page);
   const skipped = [
-    ...(collected.foreignLines > 0 ? [`${collected.foreignLines} lines are none of the record`] : []),
-    ...(collected.forgedLines > 0 ? [`${collected.forgedLines} lines are of another account than their file`] : []),
+    ...(collected.foreignLines > 0 ? [`lines that are none of the record: ${collected.foreignLines}`] : []),
+    ...(collected.forgedLines > 0 ? [`lines of another account than their file: ${collected.forgedLines}`] : []),
   ];
   const megabytes = (Buffer.byteLength(page) / 1e6).toFixed(1);
   stderr.write(
-    `${wanted.output}: ${collected.rows.count} jobs, ${megabytes} MB${skipped.map((text) => `; ${text}`).join("")}\n`,
+    `${wanted.output}: ${collected.rows.count} ${collected.rows.count === 1 ? "job" : "jobs"}, ${megabytes} MB${skipped.map((text) => `; ${text}`).join("")}\n`,
   );
   return 0;
 };
