@@ -35,13 +35,17 @@ const builtIn = require;
 process.argv[1] = process.execPath; // see ownCommand()
 load(program);
 
-/** Replaces this process by the same program without those variables. */
+/**
+ * Replaces this process by the same program without those variables. By way of env(1): a program that a process with the
+ * capabilities of its file starts anew gains none, and the kernel would leave its memory to the service account
+ * (`commit_creds`, credentials.rst of the kernel's documentation: "dumpable").
+ */
 function startAfresh(): never {
   const rest = Object.entries(process.env).filter(([name]) => !steering.includes(name));
   const environment: Record<string, string> = {};
   for (const [name, value] of rest) environment[name] = value ?? "";
   if (process.execve === undefined) throw new Error("this system has no execve");
-  return process.execve(process.execPath, [process.argv0, ...process.argv.slice(2)], environment);
+  return process.execve("/usr/bin/env", ["env", "--", process.execPath, ...process.argv.slice(2)], environment);
 }
 
 /** Runs a bundle, once, and returns what it exports. */

@@ -155,11 +155,13 @@ export async function asUser(
  * Starts a program as the user and returns at once. It leads a process group of its own, as under GitLab Runner. (Node
  * makes a session with it, which the runner does not; neither has a terminal.)
  *
- * When we are root, `setpriv` becomes the user and replaces itself by the program, so `pid` is the program's own. `env`
+ * When we are root, `setpriv` becomes the user and is replaced by the program, so `pid` is the program's own. `env`
  * is already in force then: do not put anything there that is not to be loaded by setpriv (`LD_PRELOAD`).
  */
 export function startAsUser(user: User, argv: readonly string[], options: StartOptions = {}): Running {
-  const setpriv = ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups", "--"];
+  // setpriv keeps root's capabilities until it becomes the next program. Were that one with file capabilities, it would gain
+  // none, and the kernel would leave its memory to the user (capabilities(7)). So `env` comes between, as a runner would be.
+  const setpriv = ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups", "--", "env"];
   const [program, ...rest] = root && user.uid !== 0 ? [...setpriv, ...argv] : argv;
   if (program === undefined) throw new TypeError("Cannot start a program from an empty list");
 

@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { TestJob } from "../../harness/job.ts";
 import { type Ended, otherUser, testUser, type User } from "../../harness/machine.ts";
+import { type Stage, stageBundle } from "../../harness/stage.ts";
 import {
   type DoorJob,
   doors,
@@ -333,13 +334,20 @@ describe("the keys of [auth]", { skip }, () => {
   });
 
   describe('downscope = "none"', () => {
+    // With capabilities, the program is closed to all but the service account.
+    let programs: Stage;
+    before(() => {
+      programs = stageBundle();
+    });
+    after(() => programs.remove());
+
     const none = (account: User, login: string): TestJob => {
       const id = Math.floor(Math.random() * 1e9) + 1;
       return new TestJob({
         user: account,
         before: [],
         id,
-        jacamar: `${place.stage.jacamar}-auth`,
+        jacamar: `${programs.jacamar}-auth`,
         variables: { SITE_ID_TOKEN: place.gitlab.sign({ jobId: id, login }) },
         configuration: `[general]\nexecutor = "shell"\ndata_dir = "$HOME/.ci"\ngitlab_server = "${place.gitlab.url}"
 jwt_env_variable = "SITE_ID_TOKEN"\n[auth]\ndownscope = "none"\n[auth.logging]\nenabled = false\n`,
@@ -347,7 +355,7 @@ jwt_env_variable = "SITE_ID_TOKEN"\n[auth]\ndownscope = "none"\n[auth.logging]\n
     };
 
     it("runs the jobs of the account that calls, and nobody else's, without what that account left open", async () => {
-      const leaking = join(place.stage.directory, "leaking");
+      const leaking = join(programs.directory, "leaking");
       writeFileSync(leaking, `#!/bin/bash\nexec 77</etc/hostname\nexec "$@"\n`, { mode: 0o755 });
       const job = none(other, other.name);
       assert.equal((await job.config()).exitCode, 0);
