@@ -1,11 +1,15 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type ConfigurationFile, readConfigurationFile } from "../config/file.ts";
+import {
+  type ConfigurationFile,
+  readConfigurationFile,
+  readConfigurationInput,
+  readRunnerConfiguration,
+} from "../config/file.ts";
 import type { Fault } from "../config/inspect.ts";
 import { checkConfiguration, type FurtherRules } from "../config/load.ts";
 import { formatFinding, type Problem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
-import { JacamarError, systemErrorCode } from "../error/error.ts";
+import type { JacamarError } from "../error/error.ts";
 import { checkCommand } from "../terminal/commands/check.ts";
 import { helpText } from "../terminal/help.ts";
 import type { Terminal } from "../terminal/terminal.ts";
@@ -46,13 +50,13 @@ export async function checkHere(argv: readonly string[], terminal: Terminal): Pr
 }
 
 async function checkFiles(wanted: CheckArguments, workingDirectory: string): Promise<Report> {
-  const own = wanted.file === "-" ? { text: readStandardInput() } : readConfigurationFile(wanted.file);
+  const own = wanted.file === "-" ? { text: readConfigurationInput() } : readConfigurationFile(wanted.file);
   const { config, ...report } = await checkText(own, wanted);
   if (wanted.runnerConfig === undefined) return report;
   const { inspectRunnerConfig } = await import("./runner-config.ts");
   const { placeFaults } = await import("../config/place.ts");
   const path = resolve(workingDirectory, wanted.file);
-  const runner = inspectRunnerConfig(readRunnerConfig(wanted.runnerConfig), { path, config });
+  const runner = inspectRunnerConfig(readRunnerConfiguration(wanted.runnerConfig), { path, config });
   const place = (faults: readonly Fault[]) => placeFaults(faults, runner.inspection, wanted.runnerConfig ?? "");
   return {
     problems: [...report.problems, ...place(runner.problems)],
@@ -105,18 +109,6 @@ async function applyRules(subject: CheckSubject): Promise<{ problems: Fault[]; w
 function distrustProblem(file: string, { message, hint }: JacamarError): Problem {
   const expected = hint === undefined ? {} : { expected: `the file to be safe. ${hint}` };
   return { file, line: 1, column: 1, path: "", message, ...expected, rule: distrustedFile.name };
-}
-
-function readStandardInput(): ConfigurationFile["text"] {
-  return readFileSync(0, "utf8");
-}
-
-function readRunnerConfig(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new JacamarError("usage", `Cannot read "${path}": ${systemErrorCode(cause) ?? "unknown error"}`, { cause });
-  }
 }
 
 function asText(file: string, { problems, warnings }: Report): string {

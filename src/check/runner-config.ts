@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import * as v from "valibot";
+import type { ConfigurationFile } from "../config/file.ts";
 import type { Fault, Inspection, Path } from "../config/inspect.ts";
 import { show } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
@@ -69,9 +70,16 @@ export interface RunnerInspection {
  * @param configuration the absolute path of our file, and what it holds.
  */
 export function inspectRunnerConfig(
-  original: string,
+  original: ConfigurationFile["text"],
   configuration: { readonly path: string; readonly config: Config | undefined },
 ): RunnerInspection {
+  if (typeof original !== "string") {
+    return {
+      inspection: emptyInspection,
+      problems: [{ path: [], at: original, message: "this is not UTF-8" }],
+      warnings: [],
+    };
+  }
   const toml = readToml(original);
   if ("reason" in toml) {
     const fault: Fault = { path: [], at: { line: toml.line, column: toml.column }, message: toml.reason };

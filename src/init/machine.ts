@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import * as v from "valibot";
 import type { Account } from "../account/account.ts";
+import { type ConfigurationFile, readRunnerConfiguration } from "../config/file.ts";
 import { readToml } from "../config/toml.ts";
 import { capture } from "../process/capture.ts";
 import type { Environment } from "../process/command.ts";
@@ -82,12 +82,13 @@ const runnerSchema = v.object({
 
 /** Nothing is taken of it but an address and a path: it also holds the runner's token. */
 function readRunner(file: string): RunnerSettings | undefined {
-  let text: string;
+  let text: ConfigurationFile["text"];
   try {
-    text = readFileSync(file, "utf8");
+    text = readRunnerConfiguration(file);
   } catch {
     return undefined;
   }
+  if (typeof text !== "string") return undefined;
   const toml = readToml(text);
   const parsed = "reason" in toml ? undefined : v.safeParse(runnerSchema, toml.table);
   const runner = parsed?.success === true ? parsed.output.runners[0] : undefined;

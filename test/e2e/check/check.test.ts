@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { asUser, checkout, type Ended, testUser } from "../../harness/machine.ts";
@@ -89,6 +90,65 @@ describe("jacamar check", () => {
     const { exitCode, stdout } = await check("--runner-config", runner, path);
     assert.equal(exitCode, 0);
     assert.match(stdout, /config\.toml:1:1: warning: runners: no runner .*\[runner-unrelated\]/);
+  });
+});
+
+describe("what is no configuration at all", () => {
+  let stage: Stage;
+  let directory: string;
+  before(() => {
+    stage = stageBundle();
+    directory = mkdtempSync("/var/tmp/jacamar-e2e-odd-");
+    chmodSync(directory, 0o755);
+    writeFileSync(join(directory, "good.toml"), good);
+    writeFileSync(join(directory, "latin1.toml"), Buffer.from('[[runners]]\nname = "\xe9"\n', "latin1"));
+    writeFileSync(join(directory, "long.toml"), "#".repeat(1024 * 1024 + 1));
+    execFileSync("mkfifo", ["-m", "0644", join(directory, "pipe")]);
+    symlinkSync("loop", join(directory, "loop"));
+  });
+  after(() => {
+    stage.remove();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  /** By a shell, in the directory. One that waits for ever is ended, with 124. */
+  function check(args: string): Promise<Ended> {
+    return asUser(user, ["sh", "-c", `cd "$1" && exec timeout 60 "$2" check ${args}`, "-", directory, stage.jacamar]);
+  }
+
+  for (const [what, why] of [
+    ["pipe", "it is not a regular file"],
+    ["/dev/zero", "it is not a regular file"],
+    [".", "it is not a regular file"],
+    ["loop", "its symbolic links lead in a circle"],
+    ["long.toml", "it is larger than 1 MiB"],
+    ["nothere", "it does not exist"],
+  ] as const) {
+    it(`refuses ${what}, and waits for nothing`, async () => {
+      const ours = await check(`"${what}"`);
+      assert.deepEqual([ours.exitCode, ours.stdout], [2, ""]);
+      assert.ok(ours.stderr.startsWith(`ERROR: Cannot use the configuration file "${what}": ${why}\n`), ours.stderr);
+      const runners = await check(`--runner-config "${what}" good.toml`);
+      assert.deepEqual(
+        [runners.exitCode, runners.stdout, runners.stderr],
+        [2, "", `ERROR: Cannot use the configuration of GitLab Runner "${what}": ${why}\n`],
+      );
+    });
+  }
+
+  it("places what is not UTF-8 in the runner's file", async () => {
+    const { exitCode, stdout } = await check("--runner-config latin1.toml good.toml");
+    assert.equal(exitCode, 1);
+    assert.match(stdout, /^latin1\.toml:2:9: problem: this is not UTF-8\n/);
+  });
+
+  it("reads no more of standard input than a configuration can have", async () => {
+    const endless = await check("- < /dev/zero");
+    assert.equal(endless.exitCode, 2);
+    assert.match(endless.stderr, /^ERROR: Cannot use the configuration on standard input: it is larger than 1 MiB\n/);
+    const folder = await check("- < .");
+    assert.equal(folder.exitCode, 2);
+    assert.match(folder.stderr, /^ERROR: Cannot use the configuration on standard input: it is a directory\n/);
   });
 });
 
