@@ -74,11 +74,8 @@ export function inspectRunnerConfig(
   configuration: { readonly path: string; readonly config: Config | undefined },
 ): RunnerInspection {
   if (typeof original !== "string") {
-    return {
-      inspection: emptyInspection,
-      problems: [{ path: [], at: original, message: "this is not UTF-8" }],
-      warnings: [],
-    };
+    const fault: Fault = { path: [], at: original, message: "this is not UTF-8" };
+    return { inspection: { ...emptyInspection, text: "" }, problems: [fault], warnings: [] };
   }
   const toml = readToml(original);
   if ("reason" in toml) {

@@ -1,7 +1,6 @@
-import { writeFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { accountNumbered } from "../account/lookup.ts";
-import { JacamarError, systemErrorCode } from "../error/error.ts";
+import { JacamarError } from "../error/error.ts";
 import { reportCommand } from "../terminal/commands/report.ts";
 import { helpText } from "../terminal/help.ts";
 import type { Tool } from "../terminal/terminal.ts";
@@ -12,6 +11,7 @@ import { htmlPage } from "./html.ts";
 import { pageAssets } from "./page-assets.ts";
 import { readSource, type Source } from "./sources.ts";
 import { pageData } from "./table.ts";
+import { writePage } from "./write-page.ts";
 
 /** `jacamar report`: makes a page of the record of jobs. Throws `usage` or `report_failed`. */
 export const makeReport: Tool = async (argv, { stdin, stdout, stderr }) => {
@@ -46,7 +46,7 @@ export const makeReport: Tool = async (argv, { stdin, stdout, stderr }) => {
     await new Promise<void>((resolve) => stdout.write(page, () => resolve()));
     return 0;
   }
-  write(wanted.output, page);
+  writePage(wanted.output, page);
   const skipped = [
     ...(collected.foreignLines > 0 ? [`lines that are none of the record: ${collected.foreignLines}`] : []),
     ...(collected.forgedLines > 0 ? [`lines of another account than their file: ${collected.forgedLines}`] : []),
@@ -72,16 +72,6 @@ async function readAll(
       for (const source of sources) source.close();
     },
   };
-}
-
-function write(path: string, page: string): void {
-  try {
-    writeFileSync(path, page);
-  } catch (cause) {
-    throw new JacamarError("report_failed", `Cannot write "${path}": ${systemErrorCode(cause) ?? "unknown error"}`, {
-      cause,
-    });
-  }
 }
 
 /**
