@@ -7,6 +7,7 @@ import { type ContainerSpec, containerLabels, containerName, type ImageSource } 
 import { bashEntrypoint, type ImagePlan, shEntrypoint } from "../mechanism/podman/image-plan.ts";
 import { containerWrapper, generatedScriptOf } from "../mechanism/podman/wrapper.ts";
 import { selinuxLabels } from "../podman/selinux.ts";
+import { requireBuildsApart } from "../workspace/builds-apart.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import { isOwnFile, writeNew } from "../workspace/script-files.ts";
 import type { StageContext } from "./context.ts";
@@ -57,11 +58,15 @@ export function containerSpec(what: ContainerStage, prepared: PreparedImage, sou
   };
 }
 
-/** Writes what the container is given to run, and the credentials file that Podman wants to see. */
+/**
+ * Writes what the container is given to run, and the credentials file that Podman wants to see. Throws `builds_dir_invalid` where the
+ * builds directory has come to lead where the container must not look.
+ */
 export function writeContainerFiles(
   { context, job, state, content }: Omit<ContainerStage, "script" | "image"> & { readonly content: Uint8Array },
   spec: ContainerSpec,
 ): void {
+  requireBuildsApart(state.workspace);
   writeNew(spec.script, containerWrapper, 0o700);
   writeNew(generatedScriptOf(spec.script), content, 0o700);
   // Podman wants it to be there, though it has all images by now. A container of the job may have taken it away.

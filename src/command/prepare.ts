@@ -15,6 +15,7 @@ import { follow } from "../process/follow.ts";
 import { killGroup } from "../process/capture.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
 import { fillPipes, takePipes } from "../process/pipes.ts";
+import { requireBuildsApart } from "../workspace/builds-apart.ts";
 import { isThere, makeDirectory, removeTree } from "../workspace/directories.ts";
 import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
@@ -93,6 +94,7 @@ async function makeJobDirectories(context: StageContext, state: JobState, job: J
   ]) {
     makeDirectory(workspace.base, path, rules);
   }
+  requireBuildsApart(workspace);
   if (life !== undefined) writeNew(lifeFile(workspace.privateDir), `${jobKey} ${life}\n`, 0o600);
 }
 

@@ -50,6 +50,24 @@ describe("parseImageName()", () => {
     assert.deepEqual(parseImageName(`r.io/a@${sha256}`).spellings, [`r.io/a@${sha256}`]);
   });
 
+  // An allowlist that names a registry must not let in what lies on Docker Hub, or a mirror of it, under that name.
+  const disguised = [
+    "docker.io/registry.example.com/app",
+    "docker.io/localhost/app:1",
+    "index.docker.io/library/registry.example.com/app",
+    "docker.io/library/localhost/app",
+    "docker.io/library/group/app",
+    "library/r.io/app",
+  ];
+  for (const written of disguised) {
+    test(`has no spelling of ${written} that is another image`, () => {
+      const { spellings, qualified } = parseImageName(written);
+      for (const spelling of spellings) {
+        assert.equal(parseImageName(spelling).qualified.replace(/:latest$/, ""), qualified.replace(/:latest$/, ""));
+      }
+    });
+  }
+
   const bad = [
     "",
     " ",

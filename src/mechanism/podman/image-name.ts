@@ -56,8 +56,11 @@ export function parseImageName(written: string): ImageName {
   const fullPath = host === "docker.io" && !path.includes("/") ? `library/${path}` : path;
   const names = [`${host}/${fullPath}`];
   if (host === "docker.io") {
-    const short = fullPath.replace(/^library\//, "");
-    names.push(`docker.io/${short}`, short, fullPath);
+    // What lies deeper in `library/` is no official image: without that word it would be another one.
+    const short = fullPath.replace(/^library\/(?=[^/]+$)/, "");
+    // Without a registry a first part such as `registry.example.com` would be one.
+    const bare = [short, fullPath].filter((text) => splitRegistry(text).registry === undefined);
+    names.push(`docker.io/${short}`, ...bare);
   }
   const suffixes = suffix === "" ? ["", ":latest"] : suffix === ":latest" ? [":latest", ""] : [suffix];
   const spellings = new Set([written]);

@@ -116,6 +116,10 @@ describe("planImages()", () => {
       ["registry\\.example\\.com/group/", "evil.example/registry.example.com/group/app", true],
       ["^localhost/", "localhost/app", true],
       ["^localhost/", "app", false],
+      ["^localhost/", "docker.io/localhost/app", false],
+      ["^registry\\.example\\.com/", "docker.io/registry.example.com/app", false],
+      ["^registry\\.example\\.com/", "library/registry.example.com/app", false],
+      ["^docker\\.io/group/", "docker.io/library/group/app", false],
       ["^foo/bar$", "r.io/foo/bar", false],
     ];
     for (const [pattern, image, allowed] of rows) {

@@ -130,6 +130,42 @@ describe("a script in a container cannot", () => {
     await assertCleanedUp(job);
   });
 
+  // Whoever may choose the builds directory must not get what is kept from containers into them by it.
+  const general = "custom_build_dir = true\nforce_mechanism = true";
+  const wishes: Readonly<Record<string, (link: string) => Readonly<Record<string, string>>>> = {
+    "the scripts of all jobs": () => ({ CUSTOM_CI_BUILDS_DIR: `${jobs.dataDir}/scripts` }),
+    "the directory of all": () => ({ CUSTOM_CI_BUILDS_DIR: jobs.dataDir, CI_RUNNER_SHORT_TOKEN: "scripts" }),
+    "a link that a container has left": (link) => ({ CUSTOM_CI_BUILDS_DIR: link }),
+  };
+  for (const [what, wish] of Object.entries(wishes)) {
+    it(`run a program on the host with ${what} as the builds directory`, async () => {
+      const before = jobs.job({ image });
+      await before.ready();
+      const link = join(before.directoryOf("buildsDir"), "link");
+      await before.run("build_script", `ln -sfn "${jobs.dataDir}/scripts" "${link}"`);
+      await before.cleanup();
+
+      const job = jobs.job({ image, general, variables: wish(link) });
+      const config = await job.config();
+      assert.equal(config.exitCode, 0, logOf(config));
+      const prepare = await job.prepare();
+      // What it would do with what it sees: choose the program that the driver starts on the host in the next stage.
+      const escaped = join(jobs.directory, `escaped-${job.id}`);
+      const builds = job.directoryOf("buildsDir");
+      await job.run(
+        "build_script",
+        `printf '#!/bin/sh\\ntouch "${escaped}"\\n' > "${builds}/podman"; chmod 755 "${builds}/podman"
+        find "${builds}/" -name prepared.json | while read -r file; do
+          sed -i 's|"PATH":"|"PATH":"${builds}:|' "$file"
+        done`,
+      );
+      await job.run("after_script", "true");
+      await job.cleanup();
+      assert.ok(!existsSync(escaped), "a container has had a program run on the host");
+      assertOneMessage(prepare, "job", /^ERROR: CUSTOM_CI_BUILDS_DIR cannot be used: containers of the job would see /);
+    });
+  }
+
   it("hinder the next stage with the mode of the scripts directory", async () => {
     const { job, scripts } = await ready();
     await job.run("build_script", `chmod 0 "${scripts}"`);
