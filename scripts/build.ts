@@ -33,6 +33,7 @@ const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-report.cjs": "src/report/report.ts",
   "jacamar-try.cjs": "src/try/try.ts",
   "jacamar-help.cjs": "src/terminal/program-help.ts",
+  "jacamar-unclear-call.cjs": "src/terminal/unclear-call.ts",
   "jacamar-prepare.cjs": "src/command/prepare.ts",
   "jacamar-cleanup.cjs": "src/command/cleanup.ts",
   "jacamar-defect.cjs": "src/system-log/defect.ts",

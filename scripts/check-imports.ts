@@ -80,6 +80,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   check: ["smol-toml", "valibot"],
   init: ["valibot"],
   doctor: ["valibot", "yaml"],
+  terminal: ["fastest-levenshtein"],
   try: ["yaml", "fastest-levenshtein", "valibot"],
   command: ["valibot"],
   downscope: ["valibot"],

@@ -14,12 +14,15 @@ const stop = listenForStop();
 void runProgram(main, stop);
 
 async function main(): Promise<number> {
-  const call = parseCall(process.argv.slice(2));
+  const argv = process.argv.slice(2);
+  const call = parseCall(argv);
   switch (call.command) {
     case "version":
       return print(version);
     case "help":
       return print((await import("./terminal/program-help.ts")).jacamarAuthHelp());
+    case "unclear":
+      throw (await import("./terminal/unclear-call.ts")).unclearCall("jacamar-auth", argv);
     case "handover": {
       // A service account's child, which has the capabilities of this program's file.
       const { runHandedOver } = await import("./command/handed-over.ts");

@@ -23,9 +23,10 @@ const tools: Readonly<Record<CommandName, () => Promise<Tool>>> = {
 };
 
 const argv = process.argv.slice(2);
-const tool = toolNamed(argv[0] ?? "");
+const asked = argv[0] === "help";
+const tool = toolNamed((asked ? argv[1] : argv[0]) ?? "");
 if (tool !== undefined) {
-  void runProgram(async () => runInTerminal(await tool(), argv.slice(1)), undefined);
+  void runProgram(async () => runInTerminal(await tool(), asked ? ["--help"] : argv.slice(1)), undefined);
 } else {
   const stop = listenForStop();
   void runProgram(() => main(stop), stop);
@@ -38,6 +39,8 @@ async function main(stop: AbortSignal): Promise<number> {
       return print(version);
     case "help":
       return print((await import("./terminal/program-help.ts")).jacamarHelp());
+    case "unclear":
+      throw (await import("./terminal/unclear-call.ts")).unclearCall("jacamar", argv);
     case "handover": {
       const { runHandedOver } = await import("./command/handed-over.ts");
       // sudo has opened the door already; it must have been this user's.

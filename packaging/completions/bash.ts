@@ -42,7 +42,10 @@ ${valueCases(options)}    case $cur in
 function valueCases(options: Options): string {
   const cases = Object.entries(options)
     .filter(([, { type }]) => type === "string")
-    .map(([name, { completes }]) => `    --${name}) ${offer(completes)}; return ;;`);
+    .map(([name, { short, completes }]) => {
+      const names = short === undefined ? `--${name}` : `-${short}|--${name}`;
+      return `    ${names}) ${offer(completes)}; return ;;`;
+    });
   return cases.length === 0 ? "" : `    case $prev in\n${cases.join("\n")}\n    esac\n`;
 }
 

@@ -34,7 +34,7 @@ after(() => rmSync(directory, { recursive: true }));
 for (const [shell, offered] of Object.entries(shells)) {
   describe(`the completion for ${shell}`, { skip: isMissing(shell) && `${shell} is not installed` }, () => {
     it("offers every command", () => {
-      const names = [...Object.keys(commands), "config", "prepare", "run", "cleanup"];
+      const names = [...Object.keys(commands), "config", "prepare", "run", "cleanup", "help"];
       assert.deepEqual(offered("jacamar "), names.toSorted());
       assert.deepEqual(offered("jacamar-auth "), ["cleanup", "config", "prepare", "run"]);
     });
@@ -49,11 +49,16 @@ for (const [shell, offered] of Object.entries(shells)) {
       assert.deepEqual(offered("jacamar init --executor "), ["flux", "lsf", "pbs", "shell", "slurm"]);
       assert.deepEqual(offered("jacamar try --login roo"), ["root"]);
       assert.deepEqual(offered("jacamar try --concurrent "), []);
+      assert.deepEqual(offered("jacamar doctor --check subo"), ["subordinate-ids"]);
+      assert.deepEqual(offered("jacamar help do"), ["doctor"]);
     });
 
     it("offers files", () => {
       assert.deepEqual(offered("jacamar check a"), ["a file.toml"]);
       assert.deepEqual(offered("jacamar check --runner-config a"), ["a file.toml"]);
+      assert.deepEqual(offered("jacamar report --output a"), ["a file.toml"]);
+      assert.deepEqual(offered("jacamar report -o a"), ["a file.toml"]);
+      assert.deepEqual(offered("jacamar report x a"), ["a file.toml"]);
     });
   });
 }

@@ -43,8 +43,15 @@ function completed(program: ProgramDescription, people: readonly CommandDescript
         operands: operands[0]?.completes,
       })),
       ...stages,
+      ...(people.length === 0 ? [] : [help(people)]),
     ],
   };
+}
+
+/** `jacamar help NAME`. */
+function help(people: readonly CommandDescription[]): CompletedCommand {
+  const words = people.map(({ name }) => name);
+  return { name: "help", summary: "show how a command is called", options: {}, operands: { words } };
 }
 
 /** All that can be typed for an option: `--name`, `--no-name`, `-n`. */

@@ -14,7 +14,9 @@ export type Call =
   | { readonly command: "run"; readonly script: string; readonly stage: string }
   /** `jacamar-auth` has decided and hands the stage over on standard input. */
   | { readonly command: "handover" }
-  | { readonly command: "version" | "help" };
+  | { readonly command: "version" | "help" }
+  /** Arguments that are none of these: `terminal/unclear-call.ts` says why. */
+  | { readonly command: "unclear" };
 
 /** The calls that work for a job, as the account whose job it is. */
 export type StageCall = Extract<Call, { command: "prepare" | "cleanup" | "run" }>;
@@ -37,26 +39,32 @@ function runCall(argv: readonly string[]): Call | undefined {
 }
 
 function parseOtherCall(argv: readonly string[]): Call {
-  const { values, positionals } = parseArguments(argv);
+  const parsed = parseArguments(argv);
+  if (parsed === undefined) return { command: "unclear" };
+  const { values, positionals } = parsed;
   const [command, ...more] = positionals;
   if (values.version === true) return { command: "version" };
-  if (values.help === true) return { command: "help" };
+  if (values.help === true || (command === "help" && more.length === 0)) return { command: "help" };
   if (values.handover === true) return { command: "handover" };
   if (command === "run") throw usage("The run command needs a script and a stage");
-  if (more.length > 0) throw usage(`The ${command} command takes no "${more[0]}"`);
+  const takesNone = (name: string): void => {
+    if (more.length > 0) throw usage(`The ${name} command takes no "${more[0]}"`);
+  };
   switch (command) {
     case "config": {
+      takesNone(command);
       const file = values.configuration;
       if (file === undefined || file === "") throw usage("The config command needs --configuration FILE");
       return { command, configuration: file, unobfuscated: values.unobfuscated === true };
     }
     case "prepare":
     case "cleanup":
+      takesNone(command);
       return { command };
     case undefined:
       throw usage("No command was given");
     default:
-      throw usage(`There is no command "${command}"`);
+      return { command: "unclear" };
   }
 }
 
@@ -77,8 +85,8 @@ function parseArguments(argv: readonly string[]) {
       allowPositionals: true,
       options: programOptions,
     });
-  } catch (error) {
-    throw usage(error instanceof Error ? error.message : String(error));
+  } catch {
+    return undefined;
   }
 }
 

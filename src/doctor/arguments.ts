@@ -1,4 +1,5 @@
 import { parseArguments, usage } from "../terminal/arguments.ts";
+import { didYouMean } from "../terminal/nearest.ts";
 import { doctorCommand } from "../terminal/commands/doctor.ts";
 import { checks } from "./checks.ts";
 
@@ -17,8 +18,9 @@ export interface DoctorArguments {
 export function parseDoctorArguments(argv: readonly string[]): DoctorArguments {
   const { values } = parseArguments(doctorCommand, argv);
   const only = values.check ?? [];
-  const unknown = only.find((name) => !checks.some((check) => check.name === name));
-  if (unknown !== undefined) throw usage(doctorCommand, `There is no check "${unknown}"`);
+  const names = checks.map(({ name }) => name);
+  const unknown = only.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw usage(doctorCommand, `There is no check "${unknown}"${didYouMean(unknown, names)}`);
   return {
     help: values.help === true,
     user: values.user,

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { JacamarError } from "../error/error.ts";
 import type { CommandDescription } from "./commands/description.ts";
+import { wrongOption } from "./wrong-option.ts";
 
 /**
  * Reads the arguments of a command: only what its description has. Throws `usage` for an option that is unknown or wrong, and for more
@@ -27,7 +28,7 @@ function parse<Description extends CommandDescription>(description: Description,
     return parseArgs({ args: [...argv], allowPositionals: true, allowNegative, strict: true, options });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw usage(description, error.message, error);
+    throw usage(description, wrongOption(description.options, argv, allowNegative) ?? error.message, error);
   }
 }
 

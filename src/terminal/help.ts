@@ -15,6 +15,7 @@ export function helpText(command: CommandDescription): string {
     optionsText(command.options),
     ...(command.notes ?? []).map((paragraph) => wrap(paragraph)),
     wrap(`Exit code: ${exitCodes.join(", ")}.`),
+    ...(command.examples ?? []).map(({ does, call }) => `For example, ${does}:\n    ${call}`),
   ].join("\n\n")}\n`;
 }
 
