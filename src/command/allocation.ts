@@ -69,7 +69,7 @@ async function allocate({ request, submission: own }: AllocationRun, tools: Batc
     logFile: "/dev/null",
     userArguments: own.userArguments,
   };
-  const id = await submitJob(submission, tools);
+  const { id } = await submitJob(submission, tools);
   say(`Submitted ${scheduler.title} job ${id}: the shared allocation "${request.key}"`);
   return id;
 }

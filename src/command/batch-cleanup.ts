@@ -4,7 +4,7 @@ import { cancelAndVerify } from "../executor/batch/cancel.ts";
 import { endStep } from "../executor/batch/step.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
-import { batchName, openScheduler, wantedEnding } from "./batch.ts";
+import { batchName, openScheduler, ownIdEnding, wantedEnding } from "./batch.ts";
 import { remove } from "../workspace/script-files.ts";
 import type { StageContext } from "./context.ts";
 import { readPrepared } from "./prepared.ts";
@@ -64,5 +64,5 @@ function revoke({ workspace: { privateDir } }: JobState): void {
 }
 
 function hasStarted({ workspace }: JobState): boolean {
-  return readdirSync(workspace.privateDir).some((name) => name.endsWith(".started"));
+  return readdirSync(workspace.privateDir).some((name) => name.endsWith(ownIdEnding) || name.endsWith(".started"));
 }

@@ -10,7 +10,7 @@ import { choosesGpus, gpuGrant } from "../mechanism/podman/gpu-grant.ts";
 import type { ImagePlan } from "../mechanism/podman/image-plan.ts";
 import { schedulerVariables } from "../mechanism/podman/scheduler-variables.ts";
 import { memoryFileOf, statusFileOf } from "../workspace/script-files.ts";
-import { batchName, schedulerOf, wantedEnding } from "./batch.ts";
+import { batchName, ownIdEnding, schedulerOf, wantedEnding } from "./batch.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { containerSpec } from "./container-spec.ts";
 import type { StageContext } from "./context.ts";
@@ -120,6 +120,7 @@ function batchFiles({ state, stage }: BatchStage): JobFiles {
     jobFile: `${scriptsDir}/${stage.fileName}.job`,
     output: `${scriptsDir}/${stage.fileName}.out`,
     log: `${scriptsDir}/${stage.fileName}.log`,
+    ownId: `${own}${ownIdEnding}`,
     started: `${own}.started`,
     status: `${own}.job-status`,
     stopping: `${own}.stopping`,
@@ -138,6 +139,7 @@ function common({ context, state, job, stage, script }: BatchStage, files: JobFi
     scriptStatus: statusFileOf(script),
     memory: undefined,
     workingDirectory: workspace.base,
+    ownId: schedulerOf(config).ownId,
     nodeList: schedulerOf(config).nodeList,
     uid: context.account.uid,
     stopGraceSeconds: config.general.kill_timeout,

@@ -45,8 +45,8 @@ export async function runOnScheduler(run: BatchRun): Promise<Outcome> {
   const { scheduler, call } = opened;
   const plan = planBatch(run, image && requirePrepared(prepared, image).image);
   const { files, submission, request, container } = plan;
-  const { jobFile: file, output, log: schedulerLog, started, status, stopping, wanted } = files;
-  for (const path of [file, output, schedulerLog, started, status, stopping, wanted]) remove(path);
+  const { jobFile: file, output, log: schedulerLog, ownId, started, status, stopping, wanted } = files;
+  for (const path of [file, output, schedulerLog, ownId, started, status, stopping, wanted]) remove(path);
   if (container) writeContainerFiles(run, container);
   else writeNew(run.script, run.content, 0o700);
   writeNew(file, plan.text, 0o700);

@@ -43,6 +43,9 @@ export function openScheduler(
 /** How the name of a file ends that says that a job is waited for (`JobFiles.wanted`). */
 export const wantedEnding = ".wanted";
 
+/** How the name of a file ends in which a job says what the scheduler calls it (`JobFiles.ownId`). */
+export const ownIdEnding = ".job-id";
+
 /** The name of all that the scheduler runs for a CI job. It is found again by it, whatever became of the driver. */
 export function batchName(key: JobKey): string {
   return `jacamar-ci-${key}`;

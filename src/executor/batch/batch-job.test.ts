@@ -68,6 +68,48 @@ describe("runBatchJob()", () => {
     assert.deepEqual(readdirSync(join(files.directory, "board")), ["board"]);
   });
 
+  describe("of a job that only says itself which it is", () => {
+    const silent = answer(undefined, "");
+    const ofNobody = answer(1, "", "slurm_load_jobs error: Socket timed out on send/recv operation\n");
+    const lost = { sbatch: silent, sacct: silent, scancel: none };
+    const started = (status: boolean) => {
+      writeFileSync(files.ownId, "17\n");
+      writeFileSync(files.started, "1 n1\n");
+      writeFileSync(files.output, "all\n");
+      if (status) writeFileSync(files.status, "script=7 client=7 bytes=4 signal=none began=1 ended=2\n");
+    };
+
+    test("has the end that its files tell, though nobody answers", async () => {
+      started(true);
+      const end = await runBatchJob(submission(), toolsFor(scripted({ ...lost, squeue: ofNobody })));
+      assert.deepEqual([end.id, end.status?.script], ["17", 7]);
+    });
+
+    test("is believed to have ended only when the scheduler has said that it is the one", async () => {
+      started(false);
+      const ours = answer(0, `17|alice|${name}\n`);
+      const ended = answer(0, "17|FAILED|N/A|n1|NonZeroExitCode\n");
+      const squeue = [ofNobody, ofNobody, ofNobody, ours, ended];
+      const calls = scripted({ ...lost, squeue, scontrol: answer(1, "") });
+      const end = await runBatchJob(submission(), toolsFor(calls));
+      assert.equal(end.state?.end, "failed");
+    });
+
+    test("is ended by its name alone as long as that is not certain", async () => {
+      started(false);
+      setTimeout(() => stop.abort(), 500);
+      const squeue = [ofNobody, ofNobody, ofNobody, ofNobody, none];
+      const calls = scripted({ ...lost, squeue });
+      const end = await runBatchJob(submission(), toolsFor(calls));
+      assert.equal(end.stopped, true);
+      assert.deepEqual(
+        calls.made.filter((line) => line.startsWith("scancel")),
+        [],
+      );
+      assert.match(calls.made.at(-1) ?? "", /^squeue .*--name=jacamar-ci-7-ab/);
+    });
+  });
+
   test("takes the job back when the stage was told to end before its number was known", async () => {
     const calls = scripted({ sbatch: answer(0, "4\n"), squeue: none, scancel: none });
     const call: ScriptedCalls["call"] = (argv) => {

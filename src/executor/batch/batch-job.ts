@@ -6,7 +6,8 @@ import type { BatchEnd, BatchTools, Handle } from "./following.ts";
 import { JobWatch } from "./job-watch.ts";
 import { queueTimeout } from "./queue-timeout.ts";
 import type { QueueState, SchedulerId, Submission } from "./scheduler.ts";
-import { submitJob } from "./submit.ts";
+import { otherOwnIds, readOwnId } from "./own-id.ts";
+import { submitJob, type Taken } from "./submit.ts";
 import { setWanted } from "./wanted.ts";
 
 /**
@@ -17,22 +18,33 @@ import { setWanted } from "./wanted.ts";
  */
 export async function runBatchJob(submission: Submission, tools: BatchTools): Promise<BatchEnd> {
   const { scheduler, board, say } = tools;
-  const { wanted } = tools.files;
+  const { wanted, ownId } = tools.files;
   // A job that is taken late waits until it is found, so that none can come and go between two looks.
   const doubt = { begins: () => setWanted(wanted, "perhaps"), ends: () => setWanted(wanted, "yes") };
-  const id = await submitJob(submission, tools, doubt);
-  say(`Submitted as ${scheduler.title} job ${id} (${submission.name})`);
-  board?.note(id);
+  const traces = { own: () => readOwnId(ownId), earlier: () => otherOwnIds(ownId) };
+  const taken = await submitJob(submission, tools, traces, doubt);
+  say(`Submitted as ${scheduler.title} job ${taken.id} (${submission.name})`);
+  if (taken.sure) board?.note(taken.id);
   try {
-    return await new Follower(jobHandle(id, submission.name, tools), tools).follow();
+    return await new Follower(jobHandle(taken, submission.name, tools), tools).follow();
   } finally {
     board?.close();
   }
 }
 
-function jobHandle(id: SchedulerId, name: string, tools: BatchTools): Handle {
+/**
+ * The handle of a job. Of one that only says itself which it is, nothing is believed and nothing is ended by its number until the
+ * scheduler says that it is this one; its files and its name are good enough meanwhile.
+ */
+function jobHandle({ id, sure }: Taken, name: string, tools: BatchTools): Handle {
   const { scheduler, call, board, stop, userName } = tools;
+  let isSure = sure;
+  const isOurs = async () => {
+    isSure ||= (await scheduler.identify(id, name, userName, call)) === "ours";
+    return isSure;
+  };
   const askDirectly = async (): Promise<QueueState> => {
+    if (!(await isOurs())) return { kind: "unknown", said: `${scheduler.title} does not say whose job ${id} is` };
     const states = await scheduler.ask([id], call);
     return states.get(id) ?? { kind: "unknown", said: "the answer does not name the job" };
   };
@@ -40,15 +52,18 @@ function jobHandle(id: SchedulerId, name: string, tools: BatchTools): Handle {
     id,
     title: `${scheduler.title} job ${id}`,
     ask: (oldest) =>
-      board && oldest > 0 ? board.ask(id, oldest, (ids) => scheduler.ask(ids, call), stop) : askDirectly(),
-    terminate: () => scheduler.terminate(id, call),
-    end: (onLook) => cancelAndVerify({ ids: [id], name, scheduler, call, userName }, onLook),
+      board && sure && oldest > 0 ? board.ask(id, oldest, (ids) => scheduler.ask(ids, call), stop) : askDirectly(),
+    terminate: async () => {
+      if (await isOurs()) await scheduler.terminate(id, call);
+    },
+    end: async (onLook) =>
+      cancelAndVerify({ ids: (await isOurs()) ? [id] : [], name, scheduler, call, userName }, onLook),
   };
 }
 
 /** Waits until a job runs, and tells the log what it waits for; when the stage is to end, or it waits too long, the job is ended. */
 export async function awaitStart(id: SchedulerId, name: string, tools: BatchTools): Promise<void> {
-  const handle = jobHandle(id, name, tools);
+  const handle = jobHandle({ id, sure: true }, name, tools);
   const watch = new JobWatch(handle.title, tools.patience, now());
   const { stop } = tools;
   while (!watch.running) {

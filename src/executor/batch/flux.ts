@@ -3,6 +3,7 @@ import { readJson } from "./json-answer.ts";
 import { localTime } from "./local-time.ts";
 import {
   type Answer,
+  type CallScheduler,
   type End,
   lastLine,
   type QueueState,
@@ -35,6 +36,9 @@ export const flux: Scheduler = {
   // What the broker says of every script that fails.
   ordinary: /^.*\bbroker\.err\[\d+\]: rc2\.0: .* Exited \(rc=\d+\).*\n?/gm,
 
+  // The script is no job, but the first program of an instance that is one (broker/runat.c of flux-core); older ones tell it by an attribute.
+  ownId: "${FLUX_ENCLOSING_ID:-$(flux getattr jobid 2>/dev/null)}",
+
   async submit({ name, jobFile, logFile, userArguments }, call) {
     // The last word on an option counts, and the user may have left the value of one out.
     const ours = [...slots(userArguments), `--job-name=${name}`, `--output=${logFile}`];
@@ -56,11 +60,17 @@ export const flux: Scheduler = {
     return states;
   },
 
-  async find(name, userName, call) {
-    const answer = await call(["flux", "jobs", "--json", `--name=${name}`, `--user=${userName}`]);
-    if (answer.exitCode !== 0) return undefined;
-    // Two versions ago the name was no filter, but it has always been shown.
-    return readJobs(answer.stdout)?.flatMap(({ jobid, name: itsName }) => (itsName === name ? toIds(jobid) : []));
+  find: (name, userName, call) => findByName(name, userName, [], call),
+
+  findEnded: (name, userName, call) => findByName(name, userName, ["-a"], call),
+
+  readOwnId: (text) => (text.includes("/") ? undefined : toIds(text)[0]),
+
+  async identify(id, name, userName, call) {
+    const answer = await call(["flux", "jobs", "--json", id]);
+    const record = readJobs(answer.stdout)?.find((each) => isSame(each.jobid, id));
+    if (answer.exitCode !== 0 || record === undefined) return "unknown";
+    return record.name === name && record.username === userName ? "ours" : "another";
   },
 
   async terminate(id, call) {
@@ -99,6 +109,18 @@ export const flux: Scheduler = {
   },
 };
 
+async function findByName(
+  name: string,
+  userName: string,
+  options: readonly string[],
+  call: CallScheduler,
+): Promise<SchedulerId[] | undefined> {
+  const answer = await call(["flux", "jobs", "--json", ...options, `--name=${name}`, `--user=${userName}`]);
+  if (answer.exitCode !== 0) return undefined;
+  // Two versions ago the name was no filter, but it has always been shown.
+  return readJobs(answer.stdout)?.flatMap(({ jobid, name: itsName }) => (itsName === name ? toIds(jobid) : []));
+}
+
 function words(text: string): string[] {
   return text.split(" ");
 }
@@ -125,6 +147,7 @@ const unset = v.literal("");
 const recordSchema = v.object({
   jobid: v.string(),
   name: v.optional(v.string(), ""),
+  username: v.optional(v.string(), ""),
   state: v.string(),
   result: v.optional(v.string(), ""),
   returncode: v.optional(v.union([v.number(), unset]), ""),

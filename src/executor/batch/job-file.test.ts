@@ -20,6 +20,11 @@ import { gpuGrant } from "../../mechanism/podman/gpu-grant.ts";
 import { schedulerVariables } from "../../mechanism/podman/scheduler-variables.ts";
 import { capture } from "../../process/capture.ts";
 import { type ContainerRun, jobFile, type JobFileSpec } from "./job-file.ts";
+import { flux } from "./flux.ts";
+import { lsf } from "./lsf.ts";
+import { readOwnId } from "./own-id.ts";
+import { pbs } from "./pbs.ts";
+import { slurm } from "./slurm.ts";
 import { shellWord, shellWords } from "./shell-word.ts";
 import { readJobStart, readJobStatus } from "./status-file.ts";
 import { setWanted } from "./wanted.ts";
@@ -119,6 +124,7 @@ function makeJob(given: Names, script: string): JobFileSpec {
       jobFile: path("job"),
       output: path("out"),
       log: path("log"),
+      ownId: path("own-id"),
       started: path("started"),
       status: path("status"),
       stopping: path("stopping"),
@@ -128,6 +134,7 @@ function makeJob(given: Names, script: string): JobFileSpec {
     scriptStatus: path("script-status"),
     memory: undefined,
     workingDirectory: join(place, "work"),
+    ownId: slurm.ownId,
     nodeList: "echo 'node 1'; echo never shown",
     uid,
     stopGraceSeconds: 5,
@@ -412,12 +419,37 @@ describe("jobFile()", () => {
     for (const left of [spec.files.output, spec.files.started, spec.files.status]) assert.ok(!existsSync(left));
   });
 
-  test("waits to be known before it does anything", async () => {
+  for (const [scheduler, environment, id] of [
+    [slurm, { SLURM_JOB_ID: "17" }, "17"],
+    [flux, { FLUX_ENCLOSING_ID: "\u0192CUfSXq" }, "\u0192CUfSXq"],
+    [pbs, { PBS_JOBID: "17.server" }, "17.server"],
+    [lsf, { LSB_JOBID: "17" }, "17"],
+    [slurm, { SLURM_JOB_ID: "$(id) `id`%s\\n" }, undefined],
+    [slurm, {}, undefined],
+  ] as const) {
+    test(`says what ${scheduler.title} calls it, ${JSON.stringify(environment)}`, async () => {
+      const spec = { ...makeJob(plain, "echo ran"), ownId: scheduler.ownId };
+      const ended = await run(spec, environment);
+      assert.equal(readOwnId(spec.files.ownId), id);
+      assert.deepEqual([ended.said, ended.output], ["", "ran\n"]);
+      assert.ok(!existsSync(`${spec.files.ownId}.new`));
+    });
+  }
+
+  test("runs all the same where it cannot say what it is called", async () => {
+    const spec = makeJob(plain, "echo ran");
+    mkdirSync(`${spec.files.ownId}.new`);
+    const ended = await run(spec, { SLURM_JOB_ID: "17" });
+    assert.deepEqual([ended.said, ended.output], ["", "ran\n"]);
+  });
+
+  test("waits to be known before it does anything but say what it is called", async () => {
     const spec = makeJob(plain, "echo ran");
     writeFileSync(spec.files.wanted, "perhaps\n");
-    const running = run(spec);
+    const running = run(spec, { SLURM_JOB_ID: "17" });
     await setTimeout(1500);
     const before = existsSync(spec.files.started);
+    assert.equal(readOwnId(spec.files.ownId), "17");
     setWanted(spec.files.wanted, "yes");
     const ended = await running;
     assert.deepEqual([before, ended.output, ended.status?.script], [false, "ran\n", 0]);

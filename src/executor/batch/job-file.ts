@@ -12,7 +12,9 @@ export interface JobFiles {
   readonly output: string;
   /** What the scheduler has to say, and the job file when something is wrong with its node. */
   readonly log: string;
-  /** Is there from the job's first moment on its node: when, and on which. */
+  /** Is there from the job's first moment on its node: what the scheduler calls it. */
+  readonly ownId: string;
+  /** Is there when the login is through: when the job began, and on which node. */
   readonly started: string;
   /** Is there when all is over: see `status-file.ts`. */
   readonly status: string;
@@ -52,6 +54,8 @@ export interface JobFileSpec {
   /** Where the memory that the job has used is left, and by what its control group is known: see `job-memory.ts`. Of the host only. */
   readonly memory: { readonly file: string; readonly mark: string } | undefined;
   readonly workingDirectory: string;
+  /** What the scheduler calls the job, in double quotes of sh (`Scheduler.ownId`). */
+  readonly ownId: string;
   /** Bash that prints the names of the job's nodes. */
   readonly nodeList: string;
   readonly uid: number;
@@ -79,12 +83,24 @@ export function jobFile(spec: JobFileSpec): string {
 # Written by the CI runner for one CI job. The script of the job is: ${printable(spec.script)}
 
 # A scheduler runs a copy of this file, by a shell of its choice. The file itself may come late on a shared file system.
+# First of all it says what the scheduler calls it: a runner that got no answer knows it by that.
 # A job that nobody waits for any more, since the scheduler has said too late that it has it, does nothing; one of which the
 # runner does not know yet waits until it does.
 if [ "\${1-}" != login ]; then
   waited=0
+  told=no
+  own_id="${spec.ownId}"
+  tell() {
+    [ "$told" = no ] || return 0
+    (umask 077 && printf '%s\\n' "$own_id" >${shellWord(`${files.ownId}.new`)}) 2>/dev/null || return 0
+    mv -f ${shellWord(`${files.ownId}.new`)} ${shellWord(files.ownId)} 2>/dev/null && told=yes
+    return 0
+  }
   wanted() { { read -r word <${shellWord(files.wanted)}; } 2>/dev/null && [ "$word" = yes ]; }
-  until [ -r ${shellWord(files.jobFile)} ] && wanted; do
+  until
+    tell
+    [ -r ${shellWord(files.jobFile)} ] && wanted
+  do
     if [ "$waited" -ge ${Math.ceil(spec.patienceSeconds)} ] && [ ! -r ${shellWord(files.jobFile)} ]; then
       echo "The job file does not appear on $(hostname)" >&2
       exit 1
@@ -116,7 +132,7 @@ nodes() {
 }
 ${followed}
 cd ${shellWord(spec.workingDirectory)} || leave 1
-${container === undefined ? onHost(spec.memory) : inContainer(container)}
+${container === undefined ? onHost(spec.memory) : inContainer(container, spec.ownId)}
 ${waitAndLeave}`;
 }
 
@@ -212,7 +228,7 @@ trap 'pass USR2' USR2
 `;
 }
 
-function inContainer(container: ContainerRun): string {
+function inContainer(container: ContainerRun, ownId: string): string {
   return `
 # Podman's surroundings on this node: a directory of the user's, made by the system or by this job, and a place for what it unpacks.
 own() { [ -d "$1" ] && [ ! -h "$1" ] && [ "$(stat -c '%u %a' -- "$1")" = "$uid 700" ]; }
@@ -235,7 +251,7 @@ argument=${shellWord(container.argument)}
 keep_ended=${container.keepEnded ? "yes" : "no"}
 options=(${shellWords(container.options)})
 # By this an epilog of the scheduler finds what is left of this job.
-batch_job=\${SLURM_JOB_ID:-\${FLUX_JOB_ID:-\${PBS_JOBID:-\${LSB_JOBID-}}}}
+batch_job="${ownId}"
 [ -z "$batch_job" ] || options=("\${options[0]}" --label "${batchLabel}=$batch_job" "\${options[@]:1}")
 {
 :

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { readJson } from "./json-answer.ts";
 import {
   type Answer,
+  type CallScheduler,
   type End,
   type QueueState,
   said,
@@ -35,6 +36,9 @@ export const lsf: Scheduler = {
   // lsf/CLUSTER/job.ID.PID.TIME, with LSF_LINUX_CGROUP_ACCT.
   memoryGroup: "/job.${LSB_JOBID:-none}.",
 
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: sh expands it
+  ownId: "${LSB_JOBID-}",
+
   async submit({ name, jobFile, logFile, userArguments }, call) {
     // What follows the options is a line for sh(1) on the node.
     const command = ["/bin/sh", shellWord(jobFile)];
@@ -52,14 +56,17 @@ export const lsf: Scheduler = {
     );
   },
 
-  async find(name, userName, call) {
-    const answer = await call(["bjobs", "-u", userName, "-J", name, "-o", "jobid job_name", "-json"]);
-    const records = readRecords(answer.stdout);
-    // LSB_BJOBS_CONSISTENT_EXIT_CODE decides whether nothing is an error.
-    if (records === undefined) return none.test(answer.stderr + answer.stdout) ? [] : undefined;
-    return records.flatMap(({ JOBID, JOB_NAME, ERROR }) =>
-      ERROR === undefined && JOB_NAME === name ? toIds(JOBID) : [],
-    );
+  find: (name, userName, call) => findByName(name, userName, [], call),
+
+  findEnded: (name, userName, call) => findByName(name, userName, ["-a"], call),
+
+  readOwnId: (text) => toIds(text)[0],
+
+  async identify(id, name, userName, call) {
+    const answer = await call(["bjobs", "-o", "jobid user job_name", "-json", id]);
+    const record = readRecords(answer.stdout)?.find(({ JOBID, ERROR }) => JOBID === id && ERROR === undefined);
+    if (record === undefined) return "unknown";
+    return record.JOB_NAME === name && record.USER === userName ? "ours" : "another";
   },
 
   async terminate(id, call) {
@@ -70,6 +77,21 @@ export const lsf: Scheduler = {
     await call(["bkill", id]);
   },
 };
+
+async function findByName(
+  name: string,
+  userName: string,
+  options: readonly string[],
+  call: CallScheduler,
+): Promise<SchedulerId[] | undefined> {
+  const answer = await call(["bjobs", ...options, "-u", userName, "-J", name, "-o", "jobid job_name", "-json"]);
+  const records = readRecords(answer.stdout);
+  // LSB_BJOBS_CONSISTENT_EXIT_CODE decides whether nothing is an error.
+  if (records === undefined) return none.test(answer.stderr + answer.stdout) ? [] : undefined;
+  return records.flatMap(({ JOBID, JOB_NAME, ERROR }) =>
+    ERROR === undefined && JOB_NAME === name ? toIds(JOBID) : [],
+  );
+}
 
 function words(text: string): string[] {
   return text.split(" ");
@@ -96,6 +118,7 @@ const recordSchema = v.object({
   ERROR: v.optional(v.string()),
   STAT: v.optional(v.string(), ""),
   JOB_NAME: v.optional(v.string(), ""),
+  USER: v.optional(v.string(), ""),
   EXIT_CODE: v.optional(v.string(), ""),
   EXIT_REASON: v.optional(v.string(), ""),
   PEND_REASON: v.optional(v.string(), ""),

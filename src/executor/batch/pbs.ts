@@ -33,6 +33,9 @@ export const pbs: Scheduler = {
   // pbs_cgroups.PY of OpenPBS: pbs_jobs.service/jobid/ID.
   memoryGroup: "/${PBS_JOBID:-none}/",
 
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: sh expands it
+  ownId: "${PBS_JOBID-}",
+
   async submit({ name, jobFile, logFile, userArguments }, call) {
     // Without -f, qsub leaves a process behind that serves the next qsub.
     const ours = ["-f", "-N", name, "-j", "oe", "-o", logFile, "-S", "/bin/sh"];
@@ -40,20 +43,30 @@ export const pbs: Scheduler = {
   },
 
   async ask(ids, call) {
-    const { states: known, answer } = await askQstat(ids, [], call);
-    const states = new Map(known);
+    const { jobs, answer } = await askQstat(ids, [], call);
+    const states = statesOf(jobs);
     const finished = ids.filter((id) => !states.has(id) && isFinished(id, answer.stderr));
     if (finished.length > 0) {
       const history = await askQstat(finished, ["-x"], call);
-      for (const [id, state] of history.states) states.set(id, state);
+      for (const [id, state] of statesOf(history.jobs)) states.set(id, state);
     }
     for (const id of ids) if (!states.has(id)) states.set(id, { kind: "unknown", said: lineOn(id, answer) });
     return states;
   },
 
-  async find(name, userName, call) {
-    const answer = await call(["qselect", "-u", userName, "-N", name]);
-    return answer.exitCode === 0 ? answer.stdout.split(/\s+/).flatMap(toIds) : undefined;
+  find: (name, userName, call) => select(["-u", userName, "-N", name], call),
+
+  // Without a history it is an error.
+  findEnded: (name, userName, call) => select(["-x", "-u", userName, "-N", name], call),
+
+  readOwnId: (text) => toIds(text)[0],
+
+  async identify(id, name, userName, call) {
+    const { jobs, answer } = await askQstat([id], [], call);
+    const known =
+      jobs.get(id) ?? (isFinished(id, answer.stderr) ? (await askQstat([id], ["-x"], call)).jobs.get(id) : undefined);
+    if (known === undefined) return "unknown";
+    return known.Job_Name === name && known.Job_Owner.split("@")[0] === userName ? "ours" : "another";
   },
 
   async terminate(id, call) {
@@ -64,6 +77,11 @@ export const pbs: Scheduler = {
     await call(["qdel", id]);
   },
 };
+
+async function select(options: readonly string[], call: CallScheduler): Promise<SchedulerId[] | undefined> {
+  const answer = await call(["qselect", ...options]);
+  return answer.exitCode === 0 ? answer.stdout.split(/\s+/).flatMap(toIds) : undefined;
+}
 
 /** Words with which PBS says that it cannot be reached, or cannot now: another try may do better. */
 const away =
@@ -77,7 +95,7 @@ export function readPbsSubmission(answer: Answer): Submitted {
   return { kind: refused && !away.test(answer.stderr) ? "refused" : "unanswered", said: said(answer) };
 }
 
-type States = ReadonlyMap<SchedulerId, QueueState>;
+type Records = ReadonlyMap<SchedulerId, PbsJob>;
 
 /**
  * What qstat says in JSON, or in lines: some have no JSON, and others write a document that is none. With it comes the answer
@@ -87,23 +105,27 @@ async function askQstat(
   ids: readonly SchedulerId[],
   options: readonly string[],
   call: CallScheduler,
-): Promise<{ readonly states: States; readonly answer: Answer }> {
+): Promise<{ readonly jobs: Records; readonly answer: Answer }> {
   const answer = await call(["qstat", ...options, "-f", "-F", "json", ...ids]);
   const jobs = readDocument(answer.stdout);
-  if (jobs !== undefined) return { states: statesOf(jobs, ids), answer };
+  if (jobs !== undefined) return { jobs: recordsOf(jobs, ids), answer };
   const silent = answer.stdout.trim() === "" && !/invalid option/i.test(answer.stderr);
-  if (silent || answer.exitCode === undefined) return { states: new Map(), answer };
+  if (silent || answer.exitCode === undefined) return { jobs: new Map(), answer };
   const lines = await call(["qstat", ...options, "-f", ...ids]);
-  return { states: statesOf(readLines(lines.stdout), ids), answer: lines };
+  return { jobs: recordsOf(readLines(lines.stdout), ids), answer: lines };
 }
 
-function statesOf(jobs: ReadonlyMap<string, PbsJob>, ids: readonly SchedulerId[]): States {
-  const states = new Map<SchedulerId, QueueState>();
+function recordsOf(jobs: ReadonlyMap<string, PbsJob>, ids: readonly SchedulerId[]): Records {
+  const records = new Map<SchedulerId, PbsJob>();
   for (const [name, job] of jobs) {
     const id = ids.find((each) => each === name || numberOf(each) === numberOf(name));
-    if (id !== undefined) states.set(id, readPbsState(job));
+    if (id !== undefined) records.set(id, job);
   }
-  return states;
+  return records;
+}
+
+function statesOf(jobs: Records): Map<SchedulerId, QueueState> {
+  return new Map([...jobs].map(([id, job]) => [id, readPbsState(job)]));
 }
 
 const text = v.pipe(
@@ -111,6 +133,8 @@ const text = v.pipe(
   v.transform((value) => String(value)),
 );
 const jobSchema = v.object({
+  Job_Name: v.optional(text, ""),
+  Job_Owner: v.optional(text, ""),
   job_state: v.string(),
   comment: v.optional(text),
   Exit_status: v.optional(

@@ -50,6 +50,15 @@ export type QueueState =
     }
   | { readonly kind: "unknown"; readonly said: string };
 
+/** Whose a job is that calls itself so. */
+export type Identity =
+  /** The scheduler says that it is the user's, and has the name. */
+  | "ours"
+  /** It is another's, or another one of the user's. */
+  | "another"
+  /** The scheduler does not answer, or has forgotten it. */
+  | "unknown";
+
 /** What the scheduler made of a submission. */
 export type Submitted =
   | { readonly kind: "accepted"; readonly id: SchedulerId }
@@ -92,11 +101,19 @@ export interface Scheduler {
    * beginning of the directory's name, and `/` when that is all of it (see `job-memory.ts`).
    */
   readonly memoryGroup: string;
+  /** What the scheduler calls the job, in double quotes of any sh, in the job's own environment; nothing where it does not tell. */
+  readonly ownId: string;
   submit(submission: Submission, call: CallScheduler): Promise<Submitted>;
   /** Asks for many jobs at once. A job that the answer does not name is `unknown`. */
   ask(ids: readonly SchedulerId[], call: CallScheduler): Promise<ReadonlyMap<SchedulerId, QueueState>>;
   /** The user's jobs of that name that have not ended; undefined when the scheduler did not say. */
   find(name: string, userName: string, call: CallScheduler): Promise<readonly SchedulerId[] | undefined>;
+  /** The same, and those that have ended of which the scheduler still knows. */
+  findEnded(name: string, userName: string, call: CallScheduler): Promise<readonly SchedulerId[] | undefined>;
+  /** Reads what a job has left of its `ownId`. It could be anybody's word: undefined for what is no id in the scheduler's form. */
+  readOwnId(text: string): SchedulerId | undefined;
+  /** Whether a job is the one of that name, also when it has ended. */
+  identify(id: SchedulerId, name: string, userName: string, call: CallScheduler): Promise<Identity>;
   /** Tells the job file to end what it runs (SIGTERM, SIGHUP or the soft signal); nothing is ended by force. */
   terminate(id: SchedulerId, call: CallScheduler): Promise<void>;
   /** Ends the job, whatever its state. */

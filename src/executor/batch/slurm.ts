@@ -1,7 +1,9 @@
+import { JacamarError } from "../../error/error.ts";
 import {
   type Answer,
   type CallScheduler,
   type End,
+  type Identity,
   lastLine,
   type QueueState,
   said,
@@ -28,6 +30,9 @@ export const slurm: Scheduler = {
   // src/plugins/cgroup/ of Slurm: job_ID/step_batch/… below a directory of its own.
   memoryGroup: "/job_${SLURM_JOB_ID:-none}/",
 
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: sh expands it
+  ownId: "${SLURM_JOB_ID-}",
+
   async submit({ name, jobFile, logFile, userArguments }, call) {
     const ours = [`--job-name=${name}`, `--output=${literalPath(logFile)}`, "--open-mode=append"];
     return readSubmission(await call(["sbatch", "--parsable", ...ours, ...userArguments, jobFile]));
@@ -41,11 +46,30 @@ export const slurm: Scheduler = {
     return states;
   },
 
-  async find(name, userName, call) {
-    const options = ["--noheader", `--user=${userName}`, `--name=${name}`, `--states=${notEnded}`, "--format=%A"];
-    const answer = await call(["squeue", ...options]);
-    if (answer.exitCode !== 0) return undefined;
-    return lines(answer.stdout).flatMap((line) => toSlurmId(line.trim()) ?? []);
+  find: (name, userName, call) => findByName(name, userName, notEnded, call),
+
+  async findEnded(name, userName, call) {
+    const known = await findByName(name, userName, "all", call);
+    if (known === undefined || known.length > 0) return known;
+    // The accounting remembers for longer than the controller, where there is one.
+    const options = ["--noheader", "--parsable2", "--allocations", "--format=JobIDRaw", "--starttime=now-1hours"];
+    const answer = await askAccounting([...options, `--user=${userName}`, `--name=${name}`], call);
+    return answer.exitCode === 0 ? lines(answer.stdout).flatMap((line) => toSlurmId(line.trim()) ?? []) : known;
+  },
+
+  // A job does not know whether it was submitted with --clusters.
+  readOwnId: (text) => (text.includes(";") ? undefined : toSlurmId(text)),
+
+  async identify(id, name, userName, call) {
+    const options = ["--noheader", "--states=all", `--jobs=${numberOf(id)}`, "--format=%A|%u|%j"];
+    const answer = await call(["squeue", ...clusterOption(clusterOf(id)), ...options]);
+    const row = lines(answer.stdout).find((line) => line.startsWith(`${numberOf(id)}|`));
+    if (answer.exitCode === 0 && row !== undefined) return whose(row.split("|").slice(1), userName, name);
+    if (answer.exitCode !== 0 && !/Invalid job id/i.test(answer.stderr)) return "unknown";
+    const fields = ["--noheader", "--parsable2", "--allocations", "--format=User,JobName"];
+    const history = await askAccounting([...clusterOption(clusterOf(id)), ...fields, `--jobs=${numberOf(id)}`], call);
+    const last = history.exitCode === 0 ? lines(history.stdout).at(-1) : undefined;
+    return last === undefined ? "unknown" : whose(last.split("|"), userName, name);
   },
 
   async terminate(id, call) {
@@ -81,6 +105,23 @@ export const slurm: Scheduler = {
     },
   },
 };
+
+async function findByName(
+  name: string,
+  userName: string,
+  states: string,
+  call: CallScheduler,
+): Promise<SchedulerId[] | undefined> {
+  const options = ["--noheader", `--user=${userName}`, `--name=${name}`, `--states=${states}`, "--format=%A"];
+  const answer = await call(["squeue", ...options]);
+  if (answer.exitCode !== 0) return undefined;
+  return lines(answer.stdout).flatMap((line) => toSlurmId(line.trim()) ?? []);
+}
+
+/** The name comes last, since it may hold what parts fields. */
+function whose([user, ...jobName]: readonly string[], userName: string, name: string): Identity {
+  return user?.trim() === userName && jobName.join("|").trim() === name ? "ours" : "another";
+}
 
 function isStepId(text: string | undefined): text is SchedulerId {
   return text !== undefined && /^[1-9][0-9]{0,18}\.[0-9]{1,9}$/.test(text);
@@ -216,8 +257,18 @@ export function readRecord(text: string): QueueState | undefined {
 async function askHistory(cluster: string | undefined, id: SchedulerId, call: CallScheduler): Promise<QueueState> {
   const gone = { kind: "unknown", said: `Slurm does not know the job ${numberOf(id)} any more` } as const;
   const options = ["--noheader", "--parsable2", "--allocations", "--format=State,ExitCode,Reason"];
-  const answer = await call(["sacct", ...clusterOption(cluster), ...options, `--jobs=${numberOf(id)}`]);
+  const answer = await askAccounting([...clusterOption(cluster), ...options, `--jobs=${numberOf(id)}`], call);
   return answer.exitCode === 0 ? (readHistory(answer.stdout) ?? gone) : gone;
+}
+
+/** Sites without accounting may not even have the program. */
+async function askAccounting(options: readonly string[], call: CallScheduler): Promise<Answer> {
+  try {
+    return await call(["sacct", ...options]);
+  } catch (error) {
+    if (!(error instanceof JacamarError)) throw error;
+    return { exitCode: undefined, stdout: "", stderr: error.message };
+  }
 }
 
 /** The last line of sacct. A cancelled job's state reads `CANCELLED by 1000`. */

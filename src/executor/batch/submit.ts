@@ -8,6 +8,21 @@ import type { SchedulerId, Submission } from "./scheduler.ts";
 /** What submitting needs. */
 export type SubmitTools = Pick<BatchTools, "scheduler" | "call" | "userName" | "say" | "stop">;
 
+/** A job that the scheduler has. */
+export interface Taken {
+  readonly id: SchedulerId;
+  /** Whether that is the scheduler's word. Else it is the job's own, which says nothing of what else may have this number. */
+  readonly sure: boolean;
+}
+
+/** What a job that has begun has left of itself, where it can be seen. */
+export interface Traces {
+  /** What it says that it is called. */
+  readonly own: () => string | undefined;
+  /** The same of jobs of the same name that were there before it. */
+  readonly earlier: () => readonly string[];
+}
+
 /** Is told what is known of the job. */
 export interface Doubt {
   /** Nobody knows whether the scheduler has it. */
@@ -24,30 +39,41 @@ const longestPauseMilliseconds = 5000;
 
 /**
  * Submits a job. A submission without an answer may have been accepted, now or when the scheduler can work again: so the job is
- * looked for by its name, for a minute at least. When the stage is to end it is looked for once more: the caller ends what is returned.
+ * looked for by its name, for a minute at least, and by its traces, since it may have ended by then. When the stage is to end it is
+ * looked for once more: the caller ends what is returned.
  *
  * Throws `batch_refused`; `scheduler_unavailable` when the job is not found; `interrupted` or `batch_left` when it is not
  * found, or nobody can say, and the stage is to end.
  */
-export async function submitJob(submission: Submission, tools: SubmitTools, doubt?: Doubt): Promise<SchedulerId> {
+export async function submitJob(
+  submission: Submission,
+  tools: SubmitTools,
+  traces?: Traces,
+  doubt?: Doubt,
+): Promise<Taken> {
   const { scheduler, call, stop } = tools;
   if (stop.aborted) throw interrupted(scheduler.title);
   const submitted = await scheduler.submit(submission, call);
-  if (submitted.kind === "accepted") return submitted.id;
+  if (submitted.kind === "accepted") return { id: submitted.id, sure: true };
   if (submitted.kind === "refused") {
     throw new JacamarError("batch_refused", `${scheduler.title} refused the job:\n${submitted.said}`, {
       hint: "Check the arguments that the job asks for: account, queue or partition, time, nodes.",
     });
   }
   doubt?.begins();
-  const id = await find(submission, submitted.said, tools);
+  const taken = await find(submission, submitted.said, tools, traces);
   if (!stop.aborted) doubt?.ends();
-  return id;
+  return taken;
 }
 
 /** Looks for a job whose submission had no answer, and tells the log that it does. */
-async function find({ name }: Submission, said: string, tools: SubmitTools): Promise<SchedulerId> {
-  const { scheduler, call, userName, say, stop } = tools;
+async function find(
+  { name }: Submission,
+  said: string,
+  tools: SubmitTools,
+  traces: Traces | undefined,
+): Promise<Taken> {
+  const { scheduler, say, stop } = tools;
   const { title } = scheduler;
   const unanswered = `${title} did not say whether it has taken the job: ${said}`;
   const begin = performance.now();
@@ -55,13 +81,16 @@ async function find({ name }: Submission, said: string, tools: SubmitTools): Pro
   for (let wait = 500, looks = 0; ; wait = Math.min(wait * 1.5, longestPauseMilliseconds), looks += 1) {
     // Asked before the look, so that there is one after the stop.
     const isLast = stop.aborted;
-    const found = await scheduler.find(name, userName, call);
-    const [id] = found ?? [];
-    if (id !== undefined) return id;
-    if (isLast) throw found === undefined ? nobodyKnows(title, name) : interrupted(title);
+    const { answered, taken } = await look(name, tools, traces);
+    if (taken !== undefined) return taken;
+    if (isLast) throw answered ? interrupted(title) : nobodyKnows(title, name);
     const now = performance.now();
-    answersSince = found === undefined ? undefined : (answersSince ?? now);
-    if (now - (answersSince ?? now) >= answeringMilliseconds || now - begin >= silentMilliseconds) break;
+    const isFirst = answered && answersSince === undefined;
+    answersSince = answered ? (answersSince ?? now) : undefined;
+    const isOver = now - (answersSince ?? now) >= answeringMilliseconds || now - begin >= silentMilliseconds;
+    const ended = traces !== undefined && answered && (isFirst || isOver) && (await findEnded(name, tools, traces));
+    if (ended) return ended;
+    if (isOver) break;
     if (looks === 1) {
       say(`${unanswered}. Looking for "${name}" in the queue for ${formatDuration(answeringMilliseconds)} at least`);
     }
@@ -70,6 +99,40 @@ async function find({ name }: Submission, said: string, tools: SubmitTools): Pro
   throw new JacamarError("scheduler_unavailable", unanswered, {
     hint: "Retry the job: should it still be taken, it does nothing. If it stays, show this line to the administrators.",
   });
+}
+
+/** One look: in the queue, and at what the job has left if it has begun. It may have ended since, or nobody answers. */
+async function look(
+  name: string,
+  { scheduler, call, userName }: SubmitTools,
+  traces: Traces | undefined,
+): Promise<{ readonly answered: boolean; readonly taken?: Taken }> {
+  const found = await scheduler.find(name, userName, call);
+  const answered = found !== undefined;
+  const id = found?.find((each) => isNew(each, traces));
+  if (id !== undefined) return { answered, taken: { id, sure: true } };
+  const own = scheduler.readOwnId(traces?.own() ?? "");
+  if (own === undefined || !isNew(own, traces)) return { answered };
+  const identity = await scheduler.identify(own, name, userName, call);
+  return identity === "another" ? { answered } : { answered, taken: { id: own, sure: identity === "ours" } };
+}
+
+/** A job that has ended before it could leave a trace, as far as the scheduler remembers. */
+async function findEnded(
+  name: string,
+  { scheduler, call, userName }: SubmitTools,
+  traces: Traces,
+): Promise<Taken | undefined> {
+  const found = await scheduler.findEnded(name, userName, call);
+  const id = found?.findLast((each) => isNew(each, traces));
+  return id === undefined ? undefined : { id, sure: true };
+}
+
+/** All steps of a CI job have one name, and the one before may still be in the queue, or remembered. */
+function isNew(id: SchedulerId, traces: Traces | undefined): boolean {
+  // Flux writes ids with one of two first letters; PBS adds its server, in one of two ways.
+  const plain = (text: string) => text.replace(/^\u0192/u, "f").replace(/\..*$/, "");
+  return !(traces?.earlier() ?? []).some((other) => plain(other) === plain(id));
 }
 
 function interrupted(title: string): JacamarError {

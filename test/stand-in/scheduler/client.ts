@@ -137,7 +137,7 @@ function goWrong(fault: Fault): void {
       process.stdout.write(fault.stdout ?? "\u0000{[<| 17 bottles\n");
       return end(fault.exitCode ?? 0);
     case "dies":
-      return collect(() => process.kill(process.pid, "SIGKILL"));
+      return collect(() => setTimeout(() => process.kill(process.pid, "SIGKILL"), fault.milliseconds ?? 0));
   }
 }
 

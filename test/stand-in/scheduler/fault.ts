@@ -26,7 +26,7 @@ export type FaultKind =
   | "half"
   /** It does nothing, prints what nobody understands, and ends with `exitCode` or 0. */
   | "nonsense"
-  /** It does its work and is killed before it prints. */
+  /** It does its work and is killed before it prints, after `milliseconds` when given. */
   | "dies"
   /** The controller cannot be reached, as for `fails`; and yet it does the work, when the program has long ended. */
   | "late";

@@ -12,6 +12,7 @@ export function makeJobFiles(): JobFiles & { readonly directory: string; remove(
     jobFile: path("job"),
     output: path("out"),
     log: path("log"),
+    ownId: path("build_script.job-id"),
     started: path("started"),
     status: path("status"),
     stopping: path("stopping"),

@@ -25,6 +25,7 @@ export const badAnswers: readonly FaultCase[] = [
     "accepts it and prints half of its answer": { kind: "half", times: 1 },
   } satisfies Record<string, Fault>).map(([what, fault]) => lostSubmission(what, fault)),
 
+  ...(["remembers", "has forgotten"] as const).map((what) => endedUnseen(what)),
   {
     title: "a job is taken back when SIGTERM comes while it is submitted",
     run: async (cluster) => {
@@ -188,6 +189,28 @@ function lostSubmission(what: string, fault: Fault): FaultCase {
       assert.equal(run.exitCode, 1, logOf(run));
       assert.equal(job.buildExitCode(), "7\n");
       assert.equal(run.stdout.split(/^ran$/m).length, 2, run.stdout);
+      assert.equal(await submissions(cluster, job), 1);
+      assert.equal((await job.cleanup()).exitCode, 0);
+    },
+  };
+}
+
+/** The answer is lost, and the job is over before anybody looks for it. */
+function endedUnseen(what: "remembers" | "has forgotten"): FaultCase {
+  return {
+    title: `a job that has ended before its submission failed runs once, when the scheduler ${what} it`,
+    run: async (cluster) => {
+      const job = await cluster.ready();
+      cluster.standIn.fault(cluster.dialect.submits, { kind: "dies", times: 1, milliseconds: 8000 });
+      const running = job.start("build_script", "echo ran; exit 7");
+      await until("it has ended", async () =>
+        (await cluster.standIn.jobs()).some(({ name, state }) => name.includes(`${job.id}-`) && state === "ended"),
+      );
+      if (what === "has forgotten") await cluster.standIn.befall("forget", await cluster.numberOf(job));
+      const ended = await running.done;
+      assert.equal(ended.exitCode, 1, logOf(ended));
+      assert.equal(job.buildExitCode(), "7\n");
+      assert.equal(ended.stdout.split(/^ran$/m).length, 2, ended.stdout);
       assert.equal(await submissions(cluster, job), 1);
       assert.equal((await job.cleanup()).exitCode, 0);
     },

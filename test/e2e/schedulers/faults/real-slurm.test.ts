@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { slurmMissing } from "../../../harness/slurm.ts";
 import { Cluster, logOf } from "../../batch/cluster.ts";
@@ -7,10 +9,10 @@ import { Cluster, logOf } from "../../batch/cluster.ts";
 describe("a real Slurm whose controller goes away", { skip: slurmMissing(), concurrency: 2 }, () => {
   let count = 0;
 
-  function onSlurm(title: string, test: (cluster: Cluster) => Promise<void>): void {
+  function onSlurm(title: string, test: (cluster: Cluster) => Promise<void>, lines: readonly string[] = []): void {
     it(title, async () => {
       count += 1;
-      const cluster = new Cluster(`faults-${count}`);
+      const cluster = new Cluster(`faults-${count}`, lines);
       try {
         await test(cluster);
       } finally {
@@ -67,6 +69,26 @@ describe("a real Slurm whose controller goes away", { skip: slurmMissing(), conc
     await job.cleanup();
     assert.deepEqual(await cluster.traces(job), []);
   });
+
+  onSlurm(
+    "is followed by what a job says of itself that has ended, and is forgotten, before sbatch was lost",
+    async (cluster) => {
+      const bin = join(cluster.jobs.directory, "bin");
+      mkdirSync(bin, { mode: 0o755 });
+      for (const name of ["squeue", "scontrol", "scancel", "sacct"]) symlinkSync(`/usr/bin/${name}`, join(bin, name));
+      const lost =
+        '/usr/bin/sbatch "$@" >/dev/null\nwhile /usr/bin/squeue -h -t all | grep -q .; do sleep 0.2; done\nkill -KILL $$';
+      writeFileSync(join(bin, "sbatch"), `#!/bin/sh\n${lost}\n`, { mode: 0o755 });
+      const job = cluster.job({ batch: `scheduler_bin = ${JSON.stringify(bin)}` });
+      await job.ready();
+      const ended = await job.run("build_script", job.exporting("echo ran; exit 7"), 120);
+      assert.equal(ended.exitCode, 1, logOf(ended));
+      assert.equal(job.buildExitCode(), "7\n");
+      assert.equal(ended.stdout.split(/^ran$/m).length, 2, ended.stdout);
+      assert.equal((await job.cleanup()).exitCode, 0);
+    },
+    ["MinJobAge=2"],
+  );
 
   onSlurm("leaves no job that was to be ended meanwhile", async (cluster) => {
     const { job, running } = await started(cluster, "", "echo up; sleep 300");

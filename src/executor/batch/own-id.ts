@@ -1,0 +1,20 @@
+import { readdirSync } from "node:fs";
+import { basename, dirname, extname, join } from "node:path";
+import { readSmallFile } from "../../workspace/small-file.ts";
+
+/**
+ * Reads what a job file leaves before all else: what the scheduler calls it, in the words that the job was given. Undefined while
+ * there is none whole. The user's own processes can write there.
+ */
+export function readOwnId(path: string): string | undefined {
+  return /^([^\s]{1,300})\n$/u.exec(readSmallFile(path, limitBytes) ?? "")?.[1];
+}
+
+/** The same of all other files of that kind beside it: those of the CI job's other steps. */
+export function otherOwnIds(path: string): string[] {
+  const directory = dirname(path);
+  const names = readdirSync(directory).filter((name) => name.endsWith(extname(path)) && name !== basename(path));
+  return names.flatMap((name) => readOwnId(join(directory, name)) ?? []);
+}
+
+const limitBytes = 1024;
