@@ -16,6 +16,7 @@ import type { Terminal } from "../terminal/terminal.ts";
 import { type CheckArguments, parseCheckArguments } from "./arguments.ts";
 import { repaired } from "./repaired.ts";
 import type { CheckSubject, Documented } from "./rule.ts";
+import { whyNoProgram } from "./rules/files.ts";
 import { rules } from "./rules.ts";
 
 export const distrustedFile: Documented = {
@@ -56,7 +57,11 @@ async function checkFiles(wanted: CheckArguments, workingDirectory: string): Pro
   const { inspectRunnerConfig } = await import("./runner-config.ts");
   const { placeFaults } = await import("../config/place.ts");
   const path = resolve(workingDirectory, wanted.file);
-  const runner = inspectRunnerConfig(readRunnerConfiguration(wanted.runnerConfig), { path, config });
+  const runner = inspectRunnerConfig(
+    readRunnerConfiguration(wanted.runnerConfig),
+    { path, config },
+    wanted.elsewhere ? undefined : whyNoProgram,
+  );
   const place = (faults: readonly Fault[]) => placeFaults(faults, runner.inspection, wanted.runnerConfig ?? "");
   return {
     problems: [...report.problems, ...place(runner.problems)],

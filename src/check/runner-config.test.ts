@@ -78,6 +78,21 @@ test("inspectRunnerConfig() tells what is missing or mistaken in the block", asy
   );
 });
 
+test("inspectRunnerConfig() tells of a runner with another executor, and of a program that is not there", async () => {
+  const custom = 'executor = "custom"';
+  assert.deepEqual(await found(block(jacamar).replace(custom, 'executor = "shell"')), [
+    'r:5:14: problem: runners[1].executor: is "shell", so [runners.custom] has no effect; expected "custom" [runner-wiring]',
+  ]);
+  assert.deepEqual(await found(block(jacamar).replace(custom, "")), [
+    'r:4:3: problem: runners[1].executor: is missing; expected "custom" [runner-wiring]',
+  ]);
+  const { problems } = inspectRunnerConfig(block(jacamar), { path, config: undefined }, () => "does not exist");
+  assert.deepEqual(
+    problems.map(({ path: [, , , key], message }) => `${key}: ${message}`),
+    ["config", "prepare", "run", "cleanup"].map((stage) => `${stage}_exec: "${jacamar}" does not exist`),
+  );
+});
+
 test("inspectRunnerConfig() says when no runner is meant", async () => {
   const other = block(jacamar).replaceAll(path, "/etc/other.toml");
   for (const text of [other, "", "concurrent = 1\n"]) {

@@ -68,10 +68,12 @@ export interface RunnerInspection {
  * Compares the runner's own configuration with ours.
  *
  * @param configuration the absolute path of our file, and what it holds.
+ * @param whyUnusable looks at a program: why it cannot be started, or undefined. Left out for a file of another machine.
  */
 export function inspectRunnerConfig(
   original: ConfigurationFile["text"],
   configuration: { readonly path: string; readonly config: Config | undefined },
+  whyUnusable: (program: string) => string | undefined = () => undefined,
 ): RunnerInspection {
   if (typeof original !== "string") {
     const fault: Fault = { path: [], at: original, message: "this is not UTF-8" };
@@ -91,8 +93,10 @@ export function inspectRunnerConfig(
     });
     return { inspection, problems, warnings: [] };
   }
-  const ours = parsed.output.runners.flatMap(({ custom }, index) =>
-    custom !== undefined && isOurs(custom, configuration.path) ? [{ custom, path: ["runners", index, "custom"] }] : [],
+  const ours = parsed.output.runners.flatMap(({ custom, executor }, index) =>
+    custom !== undefined && isOurs(custom, configuration.path)
+      ? [{ custom, executor, path: ["runners", index, "custom"] }]
+      : [],
   );
   if (ours.length === 0) {
     const message = `no runner with executor = "custom" has ${show(configuration.path)} in its config_args`;
@@ -104,7 +108,11 @@ export function inspectRunnerConfig(
   }
   return {
     inspection,
-    problems: ours.flatMap(({ custom, path }) => wiringFaults(custom, path, configuration)),
+    problems: ours.flatMap(({ custom, executor, path }) => [
+      ...executorFaults(executor, path.slice(0, -1)),
+      ...wiringFaults(custom, path, configuration),
+      ...programFaults(custom, path, whyUnusable),
+    ]),
     warnings: ours.flatMap(({ custom, path }) => patienceFaults(custom, path, configuration.config)),
   };
 }
@@ -134,6 +142,24 @@ function configurationOf(args: readonly string[]): string | undefined {
   const index = args.indexOf("--configuration");
   if (index !== -1) return args[index + 1];
   return args.find((arg) => arg.startsWith("--configuration="))?.slice("--configuration=".length);
+}
+
+/** A runner of another executor reads none of `[runners.custom]`. */
+function executorFaults(executor: string, path: Path): Fault[] {
+  if (executor === "custom") return [];
+  const message = executor === "" ? "is missing" : `is ${show(executor)}, so [runners.custom] has no effect`;
+  return [{ path: [...path, "executor"], at: "value", message, expected: '"custom"', rule: runnerWiring.name }];
+}
+
+function programFaults(custom: Custom, path: Path, whyUnusable: (program: string) => string | undefined): Fault[] {
+  return stages.flatMap((stage): Fault[] => {
+    const program = custom[`${stage}_exec`];
+    // The runner looks for a bare name on its own PATH.
+    const why = program?.includes("/") === true && isProgram(program) ? whyUnusable(program) : undefined;
+    if (program === undefined || why === undefined) return [];
+    const message = `${show(program)} ${why}`;
+    return [{ path: [...path, `${stage}_exec`], at: "value", message, rule: runnerWiring.name }];
+  });
 }
 
 const stages = ["config", "prepare", "run", "cleanup"] as const;

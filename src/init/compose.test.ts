@@ -31,7 +31,7 @@ const expectedWarning = /auth\.downscope: all jobs run as the account of the run
 test("composeConfiguration() writes what the check finds nothing in, and what was answered", async () => {
   await fc.assert(
     fc.asyncProperty(answers, async (given) => {
-      const text = composeConfiguration(given, "/opt/x.json");
+      const text = composeConfiguration(given, "/etc/a\nb = 1", "/opt/x.json");
       const { config, problems, warnings } = await checkText({ text }, { file: "f", elsewhere: true });
       assert.deepEqual(problems, [], text);
       const told = warnings.map((warning) => formatFinding(warning, "warning"));
@@ -64,7 +64,10 @@ test("runnerBlock() is what the check wants of the runner's file", async () => {
       tlsCaFile: "",
       tokenVariable: "T",
     };
-    const { config } = await checkText({ text: composeConfiguration(given, undefined) }, { file, elsewhere: true });
+    const { config } = await checkText(
+      { text: composeConfiguration(given, file, undefined) },
+      { file, elsewhere: true },
+    );
     const text = `[[runners]]\nexecutor = "custom"\n${runnerBlock("/opt/jacamar/bin", file, downscope)}`;
     const { problems, warnings } = inspectRunnerConfig(text, { path: file, config });
     assert.deepEqual([problems, warnings], [[], []], text);

@@ -1,11 +1,11 @@
 import type { Answers } from "./answers.ts";
 
 /** The text of a first jacamar.toml. It is short: what is not in it is as docs/configuration.md says. */
-export function composeConfiguration(answers: Answers, schemaFile: string | undefined): string {
+export function composeConfiguration(answers: Answers, file: string, schemaFile: string | undefined): string {
   const sections = [
     [
       ...(schemaFile === undefined ? [] : [`#:schema ${schemaFile}`]),
-      "# Written by jacamar init. man jacamar.toml has every key; after a change: jacamar check",
+      `# Written by jacamar init. man jacamar.toml has every key; after a change: jacamar check ${oneLine(file)}`,
     ],
     general(answers),
     ...(answers.podman ? [podman(answers)] : []),
@@ -13,6 +13,11 @@ export function composeConfiguration(answers: Answers, schemaFile: string | unde
     ...(answers.downscope === "no-auth" ? [] : [auth(answers)]),
   ];
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+/** A path in a comment, which a line break would end. */
+function oneLine(path: string): string {
+  return JSON.stringify(path).slice(1, -1);
 }
 
 function general(answers: Answers): string[] {

@@ -5,6 +5,7 @@ import { currentAccount } from "../account/account.ts";
 import { checkText } from "../check/check.ts";
 import { lookAtFile } from "../check/exchangeable.ts";
 import { formatFinding } from "../config/problem.ts";
+import { usualConfiguration } from "../config/usual-place.ts";
 import { JacamarError } from "../error/error.ts";
 import { initCommand } from "../terminal/commands/init.ts";
 import { helpText } from "../terminal/help.ts";
@@ -34,7 +35,7 @@ export async function initHere(argv: readonly string[], terminal: Terminal): Pro
   const machine = await lookAround(account, terminal.environment["PATH"] ?? "", `${place}/config.toml`);
   const answers = await answer(wanted, machine, terminal);
   const programs = dirname(realpathSync(terminal.program.at(-1) ?? ""));
-  const text = composeConfiguration(answers, schemaBeside(programs));
+  const text = composeConfiguration(answers, file, schemaBeside(programs));
   const mode = account.uid === 0 ? 0o644 : 0o600;
   const warnings = await refuseProblems(text, file, account.uid, mode);
   // The usual directory may wait for the runner to be installed; any other one is the caller's business.
@@ -146,6 +147,12 @@ function schemaBeside(programs: string): string | undefined {
   return existsSync(path) ? path : undefined;
 }
 
+/** Root looks as another user; the usual place of the configuration needs no option. */
+function doctorCall(file: string): string {
+  const configuration = file === usualConfiguration ? "" : ` --configuration ${file}`;
+  return `jacamar doctor${process.geteuid?.() === 0 ? " --user NAME" : ""}${configuration}`;
+}
+
 function advice(
   file: string,
   programs: string,
@@ -161,7 +168,9 @@ function advice(
       ? ["- Let GitLab Runner run as an ordinary account: jobs never run as root."]
       : []),
     ...(downscope === "setuid" && process.geteuid?.() !== 0
-      ? ['- Give node-auth its capabilities: docs/administration.md, "as a service account".']
+      ? [
+          '- Have jacamar-auth with its capabilities: the package jacamar-ci-caps, or docs/administration.md, "as a service account".',
+        ]
       : []),
     ...(downscope === "sudo" ? ['- Add the line to sudoers: docs/administration.md, "downscope = sudo".'] : []),
     ...(downscope === "no-auth"
@@ -173,6 +182,6 @@ function advice(
     ...(executor === "shell" ? [] : ["- See that the compute nodes have data_dir under the same path."]),
     ...(state.kind === "exchangeable" ? [`- Move the program to a place that only root can write: ${state.why}.`] : []),
     `- After a change: jacamar check ${file}`,
-    "- See what a job would meet here: jacamar doctor --user NAME",
+    `- See what a job would meet here: ${doctorCall(file)}`,
   ];
 }

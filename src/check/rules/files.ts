@@ -26,6 +26,20 @@ export const missingFiles: Rule = {
         ],
 };
 
+/** Why a program cannot be started by GitLab Runner, as the end of a sentence; undefined when it can. */
+export function whyNoProgram(path: string): string | undefined {
+  try {
+    const status = statSync(path);
+    if (!status.isFile()) return "is not a regular file";
+    // By its mode: with capabilities it is for the runner's account alone, which may not be the one that checks.
+    return (status.mode & 0o111) === 0 ? "is not executable" : undefined;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return "does not exist";
+    return `cannot be looked at (${code ?? "unknown error"})`;
+  }
+}
+
 function whyUnusable({ path, kind }: NamedFile): string | undefined {
   try {
     const status = statSync(path);
