@@ -8,6 +8,7 @@ import { ExitCodeFile } from "../gitlab/exit-code-file.ts";
 import { readJobResponse } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
+import { startedAnew } from "../process/own-program.ts";
 import { orphaned } from "../process/signals.ts";
 import { supervise } from "../process/supervise.ts";
 import { type StageCall, runStage, stageName } from "./call.ts";
@@ -86,7 +87,7 @@ async function supervised(
     nonce,
   });
   const filter = new ExitCodeFilter(nonce, (chunk) => writeWhole(2, chunk));
-  const argv = door === "sudo" ? sudoCommand(identity) : ([...privileged.ownCommand, handoverOption] as const);
+  const argv = door === "sudo" ? sudoCommand(identity) : startedAnew([...privileged.ownCommand, handoverOption]);
   let child: Awaited<ReturnType<typeof supervise>>;
   try {
     child = await supervise(

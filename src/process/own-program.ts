@@ -11,3 +11,12 @@ export function ownCommand(): readonly [string, ...string[]] {
   const start = join(dirname(script), "start.cjs");
   return [process.execPath, ...process.execArgv, ...(existsSync(start) ? [start] : []), script];
 }
+
+/**
+ * The same program, started by way of env(1), for a process that has capabilities of its file: env has none, so the program gains them
+ * anew, and only then the kernel closes its memory and its entries in /proc to the account that it runs as, and writes no core of it
+ * (`commit_creds`; credentials.rst of the kernel's documentation: "dumpable").
+ */
+export function startedAnew(command: readonly [string, ...string[]]): readonly [string, ...string[]] {
+  return ["/usr/bin/env", "--", ...command];
+}

@@ -140,6 +140,55 @@ describe("whoever has taken over the service account of a runner", { skip }, () 
     job.remove();
   }
 
+  it("cannot look into the child that is about to become the user", async () => {
+    const job = place.job("setuid with capabilities");
+    await job.config();
+    await job.prepare();
+    // The account can stop the child, which is still its own, and then has all the time that it needs.
+    let stopped: number | undefined;
+    for (let attempt = 0; attempt < 20 && stopped === undefined; attempt += 1) {
+      const stage = job.start("build_script", "true");
+      while (existsSync(`/proc/${stage.pid}`) && stopped === undefined) {
+        stopped = childrenOf(stage.pid).find((pid) => stopBeforeTheDoor(pid));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      if (stopped !== undefined) {
+        const attack = `
+          ls /proc/${stopped}/fd > /dev/null 2>&1 && echo list
+          head -c 1 /proc/${stopped}/environ > /dev/null 2>&1 && echo read
+          timeout 2 strace -p ${stopped} -o /dev/null 2>&1 | grep -q attached && echo attach
+          true`;
+        const { stdout } = await asService(["bash", "-c", attack]);
+        assert.ok(hasCapabilities(stopped), "the control: it has them all the while");
+        process.kill(stopped, "SIGCONT");
+        assert.equal(stdout, "");
+      }
+      await stage.done;
+    }
+    assert.notEqual(stopped, undefined, "no child was met before the door");
+    await job.cleanup();
+    job.remove();
+  });
+
+  /** Whether it is a child that has the capabilities, and is stopped now. */
+  function stopBeforeTheDoor(pid: number): boolean {
+    try {
+      if (!hasCapabilities(pid)) return false;
+      process.kill(pid, "SIGSTOP");
+      if (hasCapabilities(pid)) return true;
+      process.kill(pid, "SIGCONT");
+    } catch {
+      // It has ended.
+    }
+    return false;
+  }
+
+  /** A child that is yet to become another program has them from its parent. */
+  function hasCapabilities(pid: number): boolean {
+    const isProgram = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0").at(-2) === "--handover";
+    return isProgram && /^CapPrm:\s+0+c0$/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+  }
+
   function asService(argv: readonly string[], input?: string): Promise<Ended> {
     return asUser(place.service, argv, { cwd: "/", ...(input === undefined ? {} : { input }) });
   }
