@@ -32,9 +32,9 @@ export interface Stage {
 
 /**
  * A directory with the programs `jacamar` and `jacamar-auth` of a package, which the tests then run in place of `dist/`.
- * `npm run test:package` sets it.
+ * `npm test` sets it.
  */
-const packaged = process.env["JACAMAR_TEST_PROGRAMS"];
+const packaged = process.env["JACAMAR_TEST_PROGRAMS"] || undefined;
 
 /**
  * Copies the programs to a new directory below `/var/tmp`. The checkout itself may be closed to the test user (`/root`), and a

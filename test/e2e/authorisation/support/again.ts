@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { asUser, checkout, testUser } from "../../../harness/machine.ts";
+import { runAgain } from "../../../harness/again.ts";
+import { testUser } from "../../../harness/machine.ts";
 import { type Door, makePlace, type Place, root, skip } from "./place.ts";
 
 /**
@@ -51,30 +52,9 @@ export function runAgainBy(door: Door, name: string): void {
 
     for (const file of wanted()) {
       it(file, async () => {
-        const { exitCode, stdout, stderr } = await asUser(
-          root,
-          [
-            process.execPath,
-            "--disable-warning=ExperimentalWarning",
-            "--test",
-            "--test-force-exit",
-            "--test-timeout=120000",
-            `--test-reporter=${checkout("test/harness/reporter.ts")}`,
-            checkout("test/e2e", `${file}.test.ts`),
-          ],
-          { env: environment(), cwd: checkout(), timeoutSeconds: 280 },
-        );
-        assert.equal(exitCode, 0, stdout + stderr);
-        assert.match(stdout, /^[1-9][0-9]* passed, 0 failed/m);
+        await runAgain(file, { JACAMAR_TEST_DOOR: description });
         assert.ok(place.gitlab.requests() > 0, "the jobs were authorised");
       });
-    }
-
-    /** Without what tells a test that it runs in another one. */
-    function environment(): Record<string, string> {
-      const own = Object.entries(process.env).filter(([key]) => !key.startsWith("NODE_"));
-      const kept = own.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
-      return { ...Object.fromEntries(kept), JACAMAR_TEST_DOOR: description };
     }
   });
 }
