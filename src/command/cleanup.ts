@@ -12,6 +12,7 @@ import { makeRuntimeDirectory } from "../podman/surroundings.ts";
 import { endJobProcesses } from "../process/job-processes.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
 import { isThere, removeTree } from "../workspace/directories.ts";
+import { workTrees } from "../workspace/work-trees.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { bashEnvironment } from "../mechanism/bash.ts";
 import { planImages } from "../mechanism/podman/image-plan.ts";
@@ -59,8 +60,9 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
     const isStatic = state.config.general.static_builds_dir;
     const builds = isStatic ? await import("./static-builds.ts") : undefined;
     const ownsBuilds = builds?.ownsBuilds(state) ?? true;
-    if (containers && ownsBuilds && !mayRun) await attempt(() => takeBack(context, state));
-    for (const path of filesToRemove(state, ownsBuilds, mayRun)) await attempt(() => removeFile(path, context, state));
+    const trees = ownsBuilds ? workTrees(state.workspace, context.variables.get("RUNNER_TEMP_PROJECT_DIR")) : [];
+    if (containers && !mayRun) for (const tree of trees) await attempt(() => takeBack(tree, context, state));
+    for (const path of filesToRemove(state, trees, mayRun)) await attempt(() => removeFile(path, context, state));
     // A job that may be at work keeps its image and its lease as long as the CI job could live.
     if (mayRun) return;
     if (containers) await attempt(() => leaveArchives(context, state));
@@ -94,18 +96,18 @@ function hasBase(context: StageContext, { workspace, config }: JobState): boolea
  * Gives the work tree back to the user: root of a container, who the user is, may have given files of it to other users of the
  * container (tar does), and those are subordinate ids outside, under which no later job can remove them.
  */
-async function takeBack(context: StageContext, state: JobState): Promise<void> {
+async function takeBack(tree: string, context: StageContext, state: JobState): Promise<void> {
   const { workspace, config } = state;
-  const { buildsBase, buildsDir, projectDir } = workspace;
+  const { buildsBase, buildsDir } = workspace;
   const rules = directoryRules(config, context.account);
   const { uid } = context.account;
   if (!isThere(buildsBase, buildsDir, rules)) return;
   // The way to the work tree first: where that was given away, nothing can be said of the tree.
-  const depth = projectDir.slice(buildsDir.length).split("/").length - 1;
+  const depth = tree.slice(buildsDir.length).split("/").length - 1;
   const way = await hasForeignFiles(buildsDir, uid, ["-maxdepth", String(depth)]);
-  const tree = !way && isThere(buildsBase, projectDir, rules) && (await hasForeignFiles(projectDir, uid, []));
-  if (!way && !tree) return;
-  const path = way ? buildsDir : projectDir;
+  const within = !way && isThere(buildsBase, tree, rules) && (await hasForeignFiles(tree, uid, []));
+  if (!way && !within) return;
+  const path = way ? buildsDir : tree;
   const podman = await openPodmanAgain(context, state);
   const given = await podman.ask(["unshare", "chown", "-R", "-h", "0:0", "--", path], { timeoutSeconds: 600 });
   if (!succeeded(given.ending)) {
@@ -194,14 +196,14 @@ async function leaveBuilds(
 }
 
 /** @param mayRun by what stays, a job of the scheduler that could not be ended is found again; secrets go in any case. */
-function filesToRemove({ workspace, config }: JobState, ownsBuilds: boolean, mayRun: boolean): string[] {
-  const { projectDir, privateDir, scriptsDir } = workspace;
+function filesToRemove({ workspace, config }: JobState, trees: readonly string[], mayRun: boolean): string[] {
+  const { privateDir, scriptsDir } = workspace;
   const scripts =
     config.general.retain_logs || mayRun
       ? [`${scriptsDir}/auth.json`, `${scriptsDir}/registry-auth.json`]
       : [scriptsDir];
   // The private directory is what Podman needs for the others.
-  return [...(ownsBuilds ? [`${projectDir}.tmp`] : []), ...scripts, ...(mayRun ? [] : [privateDir])];
+  return [...trees.map((tree) => `${tree}.tmp`), ...scripts, ...(mayRun ? [] : [privateDir])];
 }
 
 /** Other jobs may need the archive; that this one does is over, and what it was still making is of no use. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rmSync, truncateSync } from "node:fs";
+import { existsSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Ended } from "../../harness/machine.ts";
@@ -116,6 +116,21 @@ describe("cleanup removes all that is left", () => {
       await assertNothingLeft(job);
     });
   }
+
+  it("of the file variables in the work tree that the job has chosen, and gives the tree back to the user", async () => {
+    // GIT_STRATEGY=empty, and GIT_CLONE_PATH: the runner tells what it has made of them.
+    const tree = join(jobs.dataDir, "builds/tEsT-runN/000/my tree/demo-empty");
+    const job = jobs.job({ image, variables: { RUNNER_TEMP_PROJECT_DIR: `${tree}.tmp` } });
+    await job.ready();
+    const script = `mkdir -p '${tree}.tmp' '${tree}/of-another'
+      echo secret > '${tree}.tmp/KUBECONFIG'
+      chown -R 1234 '${tree}'`;
+    assert.equal((await job.run("build_script", script)).exitCode, 0);
+    assert.notEqual(statSync(tree).uid, jobs.user.uid);
+    assertQuiet(await job.cleanup());
+    assert.equal(existsSync(`${tree}.tmp`), false);
+    assert.equal(statSync(`${tree}/of-another`).uid, jobs.user.uid);
+  });
 
   it("of a daemon that a script left on the host, though nothing but its environment names the job", async () => {
     const job = jobs.job();
