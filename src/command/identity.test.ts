@@ -46,11 +46,26 @@ test("requireIdentity() wants a decision, and an account that is no system's", (
 });
 
 test("checkIdentity() refuses a process that is anybody else, by name, number or group", () => {
-  const account = { name: "alice", uid: 54_321, gid: 54_321 };
+  const account = { name: "alice", uid: 54_321, gid: 54_321, shell: "/bin/bash" };
   checkIdentity(account, identity);
   for (const change of [{ name: "bob" }, { uid: 54_322 }, { gid: 54_322 }]) {
     assert.throws(() => checkIdentity({ ...account, ...change }, identity), { code: "downscope_failed" });
   }
+});
+
+test("checkIdentity() refuses services and nobody, whoever says that a job was given to them", () => {
+  const service = { name: "slurm", uid: 64_030, gid: 64_030 };
+  const nobody = { name: "nobody", uid: 65_534, gid: 65_534 };
+  for (const [account, shell] of [
+    [service, "/usr/sbin/nologin"],
+    [service, "/bin/false"],
+    [nobody, "/bin/bash"],
+  ] as const) {
+    assert.throws(() => checkIdentity({ ...account, shell }, { ...identity, ...account }), {
+      code: "downscope_failed",
+    });
+  }
+  checkIdentity({ ...service, shell: "/bin/bash" }, { ...identity, ...service });
 });
 
 test("checkJob() refuses the decision of another job", () => {

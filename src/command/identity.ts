@@ -1,5 +1,6 @@
 import type { Account } from "../account/account.ts";
 import { readUidMin } from "../account/login-definitions.ts";
+import { whyImpersonal } from "../account/system-account.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import type { Identity, JobState } from "./state.ts";
@@ -18,10 +19,16 @@ export function requireIdentity(state: JobState | undefined): Identity {
   });
 }
 
-/** Throws `downscope_failed` unless the account of this process is the one that was decided on. */
-export function checkIdentity(account: Pick<Account, "name" | "uid" | "gid">, identity: Identity): void {
-  if (account.name === identity.name && account.uid === identity.uid && account.gid === identity.gid) return;
-  throw new JacamarError("downscope_failed", "The account of this process is not the one that the job was given to");
+/**
+ * Throws `downscope_failed` unless the account of this process is the one that was decided on, and one that the config stage may
+ * have decided on: whoever has the runner's account could forge the decision, and some services' accounts are as good as root (`slurm`).
+ */
+export function checkIdentity(account: Omit<Account, "home">, identity: Identity): void {
+  if (account.name !== identity.name || account.uid !== identity.uid || account.gid !== identity.gid) {
+    throw new JacamarError("downscope_failed", "The account of this process is not the one that the job was given to");
+  }
+  if (whyImpersonal(account, readUidMin()) === undefined) return;
+  throw new JacamarError("downscope_failed", "The account that the job was given to is one of the system's");
 }
 
 /**

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { asUser, type Ended, startAsUser, testUser } from "../../harness/machine.ts";
-import { makePlace, type Place, skip } from "./support/place.ts";
+import { asUser, type Ended, startAsUser, testUser, type User } from "../../harness/machine.ts";
+import { makeAccount, makePlace, type Place, removeAccount, skip } from "./support/place.ts";
 import { childrenOf } from "./support/place.ts";
 
 const user = testUser();
@@ -13,6 +13,8 @@ describe("whoever has taken over the service account of a runner", { skip }, () 
   let place: Place;
   /** Files of the service account. */
   let own: string;
+  /** An account of a service with a number above UID_MIN. */
+  let daemon: User;
   /** What root alone could make. */
   let trophy: string;
   before(async () => {
@@ -20,9 +22,14 @@ describe("whoever has taken over the service account of a runner", { skip }, () 
     own = join(place.service.home, "own");
     trophy = join(place.stage.directory, "trophy");
     mkdirSync(own);
+    const ofService = ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--home-dir", "/nonexistent"];
+    daemon = makeAccount("jacamar-e2e-daemon", [...ofService, "--uid", "64931", "--user-group"]);
     chownSync(own, place.service.uid, place.service.gid);
   });
-  after(() => place.remove());
+  after(async () => {
+    removeAccount(daemon);
+    await place.remove();
+  });
 
   for (const door of ["capabilities", "sudo"] as const) {
     it(`cannot become root or an account of the system by ${door}, whatever is handed over`, async () => {
@@ -39,6 +46,9 @@ describe("whoever has taken over the service account of a runner", { skip }, () 
         { name: "#0" },
         { name: "-u" },
         { uid: 0xffff_ffff },
+        { name: "nobody", uid: 65_534, gid: 65_534 },
+        // As Debian makes slurm's, who may submit jobs as root.
+        { name: daemon.name, uid: daemon.uid, gid: daemon.gid },
       ];
       for (const forged of forgeries) {
         const identity = { ...(typeof state.identity === "object" ? state.identity : {}), ...forged };
