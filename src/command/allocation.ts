@@ -1,6 +1,7 @@
 import { JacamarError } from "../error/error.ts";
 import type { AllocationRequest } from "../executor/batch/allocation-request.ts";
 import { awaitStart } from "../executor/batch/batch-job.ts";
+import { limited } from "../executor/batch/call-limit.ts";
 import { cancelAndVerify } from "../executor/batch/cancel.ts";
 import type { BatchEnd, BatchTools } from "../executor/batch/following.ts";
 import type { SchedulerId, Steps, Submission } from "../executor/batch/scheduler.ts";
@@ -55,8 +56,8 @@ export async function runInAllocation(run: AllocationRun, tools: BatchTools): Pr
 
 /** A second try of the same CI job finds the allocation of the first. */
 async function allocate({ request, submission: own }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
-  const { scheduler, call, userName, say } = tools;
-  const [there] = (await scheduler.find(request.name, userName, call)) ?? [];
+  const { scheduler, call, userName, say, stop } = tools;
+  const [there] = (await scheduler.find(request.name, userName, limited(call, { stop }))) ?? [];
   if (there !== undefined) {
     say(`The shared allocation "${request.key}" is there already: ${scheduler.title} job ${there}`);
     return there;
@@ -75,8 +76,10 @@ async function allocate({ request, submission: own }: AllocationRun, tools: Batc
 }
 
 async function findAllocation({ request }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
-  const { scheduler, call, userName } = tools;
-  const found = await scheduler.find(request.name, userName, call);
+  const { scheduler, call, userName, stop } = tools;
+  const found = await scheduler.find(request.name, userName, limited(call, { stop }));
+  if (stop.aborted)
+    throw new JacamarError("interrupted", "GitLab Runner ended this stage before its allocation was found");
   if (found === undefined) {
     throw new JacamarError("scheduler_unavailable", `${scheduler.title} does not say which allocations there are`, {
       hint: "Retry the job. If it stays, show this line to the administrators.",

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { allocationRequest } from "../executor/batch/allocation-request.ts";
-import { cancelAndVerify } from "../executor/batch/cancel.ts";
+import { inSeconds, limited } from "../executor/batch/call-limit.ts";
+import { cancelAndVerify, cancelCallSeconds, cancelSeconds } from "../executor/batch/cancel.ts";
 import { endStep } from "../executor/batch/step.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
@@ -33,8 +34,11 @@ async function endThem(context: StageContext, state: JobState, job: Job | undefi
   // Without what prepare has left nothing was submitted.
   const prepared = existsSync(state.workspace.privateDir) ? readPrepared(state.workspace) : undefined;
   if (!prepared) return 0;
-  revoke(state);
-  const { scheduler, call } = openScheduler(state, context.account, prepared);
+  const { isAbandoned } = revoke(state);
+  // Whatever the scheduler's programs do, and however much there is to end.
+  const deadline = inSeconds(cancelSeconds);
+  const { scheduler, call: anyCall } = openScheduler(state, context.account, prepared);
+  const call = limited(anyCall, { deadlineMilliseconds: deadline, callSeconds: cancelCallSeconds });
   const name = batchName(state.jobKey);
   const userName = context.account.name;
   const request = allocationRequest(
@@ -45,22 +49,28 @@ async function endThem(context: StageContext, state: JobState, job: Job | undefi
   let ended = 0;
   if (request !== undefined && scheduler.steps !== undefined) {
     const tools = { scheduler, call, userName };
-    ended += await endStep({ steps: scheduler.steps, name }, tools, () => undefined);
+    ended += await endStep({ steps: scheduler.steps, name }, tools, () => undefined, deadline);
     // An allocation that is still waited for is nobody's: the job that took it was killed before it ran.
-    if (request.action === "allocate" && !hasStarted(state)) ended += await endAll(request.name);
+    const isNobodys = request.action === "allocate" && !hasStarted(state);
+    // What gives it back at last, whatever becomes of the script, was killed before it could.
+    const isOver = request.action === "cancel" && isAbandoned;
+    if (isNobodys || isOver) ended += await endAll(request.name);
   }
   return ended + (await endAll(name));
 
   async function endAll(wanted: string): Promise<number> {
     const found = await scheduler.find(wanted, userName, call);
     if (found?.length === 0) return 0;
-    return cancelAndVerify({ ids: found ?? [], name: wanted, scheduler, call, userName }, () => undefined);
+    const what = { ids: found ?? [], name: wanted, scheduler, call, userName };
+    return cancelAndVerify(what, () => undefined, deadline);
   }
 }
 
-/** Whoever waited for a job does not any more. */
-function revoke({ workspace: { privateDir } }: JobState): void {
-  for (const name of readdirSync(privateDir)) if (name.endsWith(wantedEnding)) remove(`${privateDir}/${name}`);
+/** Whoever waited for a job does not any more. Tells whether a driver was killed while it did. */
+function revoke({ workspace: { privateDir } }: JobState): { readonly isAbandoned: boolean } {
+  const left = readdirSync(privateDir).filter((name) => name.endsWith(wantedEnding));
+  for (const name of left) remove(`${privateDir}/${name}`);
+  return { isAbandoned: left.length > 0 };
 }
 
 function hasStarted({ workspace }: JobState): boolean {

@@ -85,6 +85,18 @@ describe("capture()", () => {
     assert.ok(gone(Number(result.stdout)));
   });
 
+  test("does not wait for one that cannot be killed", async (t) => {
+    const kill = process.kill.bind(process);
+    const held: number[] = [];
+    t.mock.method(process, "kill", (pid: number) => {
+      held.push(pid);
+      throw Object.assign(new Error("not permitted"), { code: "EPERM" });
+    });
+    const { ending, stdout } = await bash("echo up; exec sleep 300", { timeoutSeconds: 0.5 });
+    assert.deepEqual([ending, stdout], [{ signal: "SIGKILL" }, "up\n"]);
+    for (const pid of held) kill(pid, "SIGKILL");
+  });
+
   test("kills it when it is to stop, also when that was so before", async () => {
     const controller = new AbortController();
     const running = bash("sleep 30", { stop: controller.signal });

@@ -40,9 +40,11 @@ function endAllAtExit(): void {
 
 const limitBytes = 16 * 1024 * 1024;
 const lingerMilliseconds = 500;
+const unkillableMilliseconds = 2000;
 
 /**
  * Runs a short program to its end and returns what it wrote (at most 16 MiB of each stream).
+ * One that is killed and does not end is not waited for: it counts as ended by SIGKILL.
  * It runs in a session of its own, so that a signal to the driver's process group does not reach it; when this process exits, it is
  * killed.
  * Rejects with Node's error when it cannot be started.
@@ -62,9 +64,19 @@ export function capture(command: Command, options: CaptureOptions): Promise<Capt
     });
     const stdout = collect(onThree ? child.stdio[3] : child.stdout);
     const stderr = collect(child.stderr);
+    let giveUp: NodeJS.Timeout | undefined;
     const kill = () => {
+      // The kernel ends no program that waits for a file server, and lets us end none that has become another user.
+      giveUp ??= setTimeout(() => {
+        child.unref();
+        settle(() => resolve({ ending: { signal: "SIGKILL" }, stdout: stdout(), stderr: stderr() }));
+      }, unkillableMilliseconds);
       const below = options.killDescendants === true && child.pid !== undefined ? descendantsOf(child.pid) : [];
-      killGroup(child.pid, "SIGKILL");
+      try {
+        killGroup(child.pid, "SIGKILL");
+      } catch {
+        // Nothing more can be done.
+      }
       for (const pid of below) signalProcess(pid, "SIGKILL");
     };
     const timer = setTimeout(kill, options.timeoutSeconds * 1000);
@@ -75,6 +87,7 @@ export function capture(command: Command, options: CaptureOptions): Promise<Capt
     const settle = (finish: () => void) => {
       clearTimeout(timer);
       clearTimeout(linger);
+      clearTimeout(giveUp);
       unanswered.delete(kill);
       if (unanswered.size === 0) process.off("exit", endAllAtExit);
       options.stop?.removeEventListener("abort", kill);

@@ -1,11 +1,13 @@
 import { JacamarError } from "../../error/error.ts";
 import { pause } from "../../process/signals.ts";
-import { cancelAndVerify } from "./cancel.ts";
+import { inSeconds, limited } from "./call-limit.ts";
+import { cancelAndVerify, cancelCallSeconds, cancelSeconds } from "./cancel.ts";
 import { Follower } from "./follower.ts";
 import type { BatchEnd, BatchTools, Handle } from "./following.ts";
 import { JobWatch } from "./job-watch.ts";
+import { callSeconds } from "./programs.ts";
 import { queueTimeout } from "./queue-timeout.ts";
-import type { QueueState, SchedulerId, Submission } from "./scheduler.ts";
+import type { CallScheduler, QueueState, SchedulerId, Submission } from "./scheduler.ts";
 import { otherOwnIds, readOwnId } from "./own-id.ts";
 import { submitJob, type Taken } from "./submit.ts";
 import { setWanted } from "./wanted.ts";
@@ -39,25 +41,32 @@ export async function runBatchJob(submission: Submission, tools: BatchTools): Pr
 function jobHandle({ id, sure }: Taken, name: string, tools: BatchTools): Handle {
   const { scheduler, call, board, stop, userName } = tools;
   let isSure = sure;
-  const isOurs = async () => {
-    isSure ||= (await scheduler.identify(id, name, userName, call)) === "ours";
+  const isOurs = async (limit: CallScheduler) => {
+    isSure ||= (await scheduler.identify(id, name, userName, limit)) === "ours";
     return isSure;
   };
-  const askDirectly = async (): Promise<QueueState> => {
-    if (!(await isOurs())) return { kind: "unknown", said: `${scheduler.title} does not say whose job ${id} is` };
-    const states = await scheduler.ask([id], call);
+  const askWithin = (seconds: number) => limited(call, { deadlineMilliseconds: inSeconds(seconds), stop });
+  const askDirectly = async (limit: CallScheduler): Promise<QueueState> => {
+    if (!(await isOurs(limit))) return { kind: "unknown", said: `${scheduler.title} does not say whose job ${id} is` };
+    const states = await scheduler.ask([id], limit);
     return states.get(id) ?? { kind: "unknown", said: "the answer does not name the job" };
   };
   return {
     id,
     title: `${scheduler.title} job ${id}`,
-    ask: (oldest) =>
-      board && sure && oldest > 0 ? board.ask(id, oldest, (ids) => scheduler.ask(ids, call), stop) : askDirectly(),
-    terminate: async () => {
-      if (await isOurs()) await scheduler.terminate(id, call);
+    ask: (oldest, seconds = callSeconds) =>
+      board && sure && oldest > 0
+        ? board.ask(id, oldest, (ids) => scheduler.ask(ids, askWithin(seconds)), stop)
+        : askDirectly(askWithin(seconds)),
+    terminate: async (seconds) => {
+      const limit = limited(call, { deadlineMilliseconds: inSeconds(seconds) });
+      if (await isOurs(limit)) await scheduler.terminate(id, limit);
     },
-    end: async (onLook) =>
-      cancelAndVerify({ ids: (await isOurs()) ? [id] : [], name, scheduler, call, userName }, onLook),
+    end: async (onLook) => {
+      const deadline = inSeconds(cancelSeconds);
+      const known = await isOurs(limited(call, { deadlineMilliseconds: inSeconds(cancelCallSeconds) }));
+      return cancelAndVerify({ ids: known ? [id] : [], name, scheduler, call, userName }, onLook, deadline);
+    },
   };
 }
 

@@ -28,7 +28,7 @@ describe("Follower", () => {
 
   interface Play {
     readonly ask?: (count: number) => QueueState;
-    readonly terminate?: () => void;
+    readonly terminate?: () => void | Promise<void>;
     readonly end?: () => void;
     readonly onOutput?: (text: string) => void;
     readonly queueMilliseconds?: number;
@@ -53,8 +53,7 @@ describe("Follower", () => {
       },
       terminate: () => {
         called.push("terminate");
-        terminate?.();
-        return Promise.resolve();
+        return Promise.resolve(terminate?.());
       },
       end: (onLook) => {
         called.push("end");
@@ -99,6 +98,17 @@ describe("Follower", () => {
     assert.equal(log, "[Job 4 has started on n1 after 0s in the queue]\none\ntwo");
     assert.equal(end.status?.script, 7);
     assert.deepEqual([end.stopped, end.state, end.nodes, end.title], [false, undefined, "n1", "Job 4"]);
+  });
+
+  test("shows what a job prints in its end, and ends it, though the program that tells it to hangs", async () => {
+    begin();
+    later(300, () => stop.abort());
+    later(600, () => print("last words\n"));
+    const terminate = () => new Promise<void>(() => undefined);
+    const onOutput = (text: string) => called.push(text);
+    const end = await follow({ terminate, onOutput, killTimeoutSeconds: 1 });
+    assert.equal(end.stopped, true);
+    assert.deepEqual(called, ["terminate", "last words\n", "end"]);
   });
 
   test("finds the end of a job that was over before it looked", async () => {

@@ -165,7 +165,7 @@ export class Follower {
   async #askEnd(status: JobStatus): Promise<QueueState | undefined> {
     const deadline = now() + 10_000;
     while (now() < deadline && !this.#tools.stop.aborted && !this.#hasBegunAgain(status)) {
-      const state = await this.#handle.ask(0);
+      const state = await this.#handle.ask(0, (deadline - now()) / 1000);
       if (state.kind !== "running") return state;
       await pause(500, this.#tools.stop);
     }
@@ -200,7 +200,8 @@ export class Follower {
     if (this.#watch.running && readJobStatus(files.status) === undefined) {
       const deadline = now() + killTimeoutSeconds * 1000;
       writeNew(files.stopping, "", 0o600);
-      await this.#handle.terminate();
+      // A program that hangs holds up neither the output nor the end.
+      this.#handle.terminate(killTimeoutSeconds).catch(() => undefined);
       while (this.#look() === undefined && now() < deadline) {
         await pause(100);
         if (!this.#watch.running) break;

@@ -41,9 +41,10 @@ export interface Handle {
   readonly id: SchedulerId;
   /** As the log calls it, such as `Slurm job 4`. */
   readonly title: string;
-  /** What is known of it, by an answer that may be that old. */
-  ask(oldestMilliseconds: number): Promise<QueueState>;
-  terminate(): Promise<void>;
+  /** What is known of it, by an answer that may be that old, within so many seconds. */
+  ask(oldestMilliseconds: number, seconds?: number): Promise<QueueState>;
+  /** Tells it to end. Returns when that is told, or the seconds are over. */
+  terminate(seconds: number): Promise<void>;
   /** Ends it by force and sees that it is gone. Throws `batch_left`. */
   end(onLook: () => void): Promise<unknown>;
 }

@@ -47,16 +47,16 @@ function expand(value: string, login: Environment): string {
 /** How long a program of the scheduler may take to answer. */
 export const callSeconds = 60;
 
-/** Calls the scheduler's programs, each for at most a minute, and counts as no answer what takes longer. */
+/** Calls the scheduler's programs, each for a minute or what its caller gives it, and counts as no answer what takes longer. */
 export function openPrograms(scheduler: Scheduler, options: ProgramsOptions): CallScheduler {
   const environment = programEnvironment(scheduler, options);
-  return async ([program, ...args]): Promise<Answer> => {
+  return async ([program, ...args], { seconds = callSeconds, stop } = {}): Promise<Answer> => {
     const path = findProgram(program, scheduler, options);
     let answer: Awaited<ReturnType<typeof capture>>;
     try {
       answer = await capture(
         { argv: [path, ...args], environment, workingDirectory: options.workingDirectory },
-        { timeoutSeconds: callSeconds },
+        { timeoutSeconds: Math.min(callSeconds, seconds), ...(stop === undefined ? {} : { stop }) },
       );
     } catch (cause) {
       throw unavailable(`Cannot start "${path}": ${systemErrorCode(cause) ?? "unknown error"}`, scheduler, cause);

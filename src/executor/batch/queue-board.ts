@@ -105,7 +105,7 @@ export class QueueBoard {
       }
       try {
         // Somebody may have asked between the look and the lock.
-        return this.#read(id, wanted) ?? (await this.#askForAll(id, askAll));
+        return this.#read(id, wanted) ?? (await this.#askForAll(id, askAll, stop));
       } finally {
         closeSync(lock);
         unlink(this.#lockFile);
@@ -114,10 +114,12 @@ export class QueueBoard {
     return { kind: "unknown", said: "nobody has asked the scheduler in time" };
   }
 
-  async #askForAll(id: SchedulerId, askAll: AskAll): Promise<QueueState> {
+  async #askForAll(id: SchedulerId, askAll: AskAll, stop: AbortSignal): Promise<QueueState> {
     const atMilliseconds = Date.now();
     const ids = [...new Set([id, ...this.#livingNotes()])];
     const states = await askAll(ids);
+    // The question was cut off: that tells the others nothing.
+    if (stop.aborted) return { kind: "unknown", said: "the stage is to end" };
     const text = JSON.stringify({ atMilliseconds, states: Object.fromEntries(states) });
     const temporary = `${this.#directory}/board.${process.pid}`;
     writeFileSync(temporary, text, { mode: 0o600 });

@@ -11,8 +11,18 @@ export interface Answer {
   readonly stderr: string;
 }
 
-/** Calls a program of the scheduler by its bare name. Throws `scheduler_unavailable` when there is no such program. */
-export type CallScheduler = (argv: readonly [string, ...string[]]) => Promise<Answer>;
+/** How long one call may go on. */
+export interface CallLimit {
+  readonly seconds?: number;
+  /** Ends it when it fires. */
+  readonly stop?: AbortSignal;
+}
+
+/**
+ * Calls a program of the scheduler by its bare name. One that takes too long is killed, and has no exit code.
+ * Throws `scheduler_unavailable` when there is no such program.
+ */
+export type CallScheduler = (argv: readonly [string, ...string[]], limit?: CallLimit) => Promise<Answer>;
 
 /** How a scheduler says that a job has ended for good. */
 export type End =

@@ -2,6 +2,8 @@ import { JacamarError, systemErrorCode } from "../../error/error.ts";
 import { capture } from "../../process/capture.ts";
 import type { Command } from "../../process/command.ts";
 import { pause } from "../../process/signals.ts";
+import { inSeconds, limited } from "./call-limit.ts";
+import { cancelCallSeconds } from "./cancel.ts";
 import { Follower } from "./follower.ts";
 import type { BatchEnd, BatchTools, Handle } from "./following.ts";
 import type { QueueState, SchedulerId, Steps } from "./scheduler.ts";
@@ -37,8 +39,9 @@ export async function runStep(step: StepRun, tools: BatchTools): Promise<BatchEn
     id: step.allocation,
     title: `The step in ${scheduler.title} job ${step.allocation}`,
     ask: () => Promise.resolve(state),
-    terminate: async () => {
-      for (const id of (await step.steps.find(step.name, userName, call)) ?? []) await step.steps.terminate(id, call);
+    terminate: async (seconds) => {
+      const limit = limited(call, { deadlineMilliseconds: inSeconds(seconds) });
+      for (const id of (await step.steps.find(step.name, userName, limit)) ?? []) await step.steps.terminate(id, limit);
     },
     end: (onLook) => endStep(step, tools, onLook),
   };
@@ -70,10 +73,11 @@ async function execute({ command }: StepRun, stop: AbortSignal): Promise<QueueSt
 /** A step outlives the command that started it, when that is killed: so it is found by its name. */
 export async function endStep(
   { steps, name }: Pick<StepRun, "steps" | "name">,
-  { call, userName, scheduler }: Pick<BatchTools, "call" | "userName" | "scheduler">,
+  { call: anyCall, userName, scheduler }: Pick<BatchTools, "call" | "userName" | "scheduler">,
   onLook: () => void,
+  deadline: number = inSeconds(goneSeconds),
 ): Promise<number> {
-  const deadline = performance.now() + goneSeconds * 1000;
+  const call = limited(anyCall, { deadlineMilliseconds: deadline, callSeconds: cancelCallSeconds });
   const ended = new Set<SchedulerId>();
   let wait = 100;
   for (;;) {
@@ -83,12 +87,12 @@ export async function endStep(
       await steps.cancel(id, call);
       ended.add(id);
     }
-    if (performance.now() > deadline) {
+    if (performance.now() >= deadline) {
       throw new JacamarError("batch_left", `The step "${name}" in ${scheduler.title} could not be ended`, {
         hint: "It ends with its allocation. Cancel that by hand, or ask the administrators to.",
       });
     }
-    await pause(wait);
+    await pause(Math.min(wait, Math.max(0, deadline - performance.now())));
     wait = Math.min(wait * 2, 2000);
     onLook();
   }

@@ -3,7 +3,8 @@ import { pause } from "../../process/signals.ts";
 import type { BatchTools } from "./following.ts";
 import { callSeconds } from "./programs.ts";
 import { formatDuration } from "./job-watch.ts";
-import type { SchedulerId, Submission } from "./scheduler.ts";
+import { inSeconds, limited } from "./call-limit.ts";
+import type { SchedulerId, Submission, Submitted } from "./scheduler.ts";
 
 /** What submitting needs. */
 export type SubmitTools = Pick<BatchTools, "scheduler" | "call" | "userName" | "say" | "stop">;
@@ -36,6 +37,9 @@ const answeringMilliseconds = callSeconds * 1000;
 /** One that does not answer may have been given it, and take it when it answers again. */
 const silentMilliseconds = 5 * callSeconds * 1000;
 const longestPauseMilliseconds = 5000;
+/** When the stage is to end: for the answer to a submission, and for the last look. */
+const lastAnswerSeconds = 10;
+const lastLookSeconds = 30;
 
 /**
  * Submits a job. A submission without an answer may have been accepted, now or when the scheduler can work again: so the job is
@@ -51,9 +55,9 @@ export async function submitJob(
   traces?: Traces,
   doubt?: Doubt,
 ): Promise<Taken> {
-  const { scheduler, call, stop } = tools;
+  const { scheduler, stop } = tools;
   if (stop.aborted) throw interrupted(scheduler.title);
-  const submitted = await scheduler.submit(submission, call);
+  const submitted = await submitOnce(submission, tools);
   if (submitted.kind === "accepted") return { id: submitted.id, sure: true };
   if (submitted.kind === "refused") {
     throw new JacamarError("batch_refused", `${scheduler.title} refused the job:\n${submitted.said}`, {
@@ -64,6 +68,22 @@ export async function submitJob(
   const taken = await find(submission, submitted.said, tools, traces);
   if (!stop.aborted) doubt?.ends();
   return taken;
+}
+
+/** A stage that is to end still gives the answer a little time: it says most surely what is to be taken back. */
+async function submitOnce(submission: Submission, { scheduler, call, stop }: SubmitTools): Promise<Submitted> {
+  const over = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onStop = () => {
+    timer = setTimeout(() => over.abort(), lastAnswerSeconds * 1000);
+  };
+  stop.addEventListener("abort", onStop, { once: true });
+  try {
+    return await scheduler.submit(submission, limited(call, { stop: over.signal }));
+  } finally {
+    stop.removeEventListener("abort", onStop);
+    clearTimeout(timer);
+  }
 }
 
 /** Looks for a job whose submission had no answer, and tells the log that it does. */
@@ -81,15 +101,21 @@ async function find(
   for (let wait = 500, looks = 0; ; wait = Math.min(wait * 1.5, longestPauseMilliseconds), looks += 1) {
     // Asked before the look, so that there is one after the stop.
     const isLast = stop.aborted;
-    const { answered, taken } = await look(name, tools, traces);
+    // The last look has its own time; others are cut off by the stop, and by the end of the search.
+    const limit = isLast
+      ? { deadlineMilliseconds: inSeconds(lastLookSeconds) }
+      : { deadlineMilliseconds: begin + silentMilliseconds, stop };
+    const limits = { ...tools, call: limited(tools.call, limit) };
+    const { answered, taken } = await look(name, limits, traces);
     if (taken !== undefined) return taken;
     if (isLast) throw answered ? interrupted(title) : nobodyKnows(title, name);
     const now = performance.now();
     const isFirst = answered && answersSince === undefined;
     answersSince = answered ? (answersSince ?? now) : undefined;
     const isOver = now - (answersSince ?? now) >= answeringMilliseconds || now - begin >= silentMilliseconds;
-    const ended = traces !== undefined && answered && (isFirst || isOver) && (await findEnded(name, tools, traces));
+    const ended = traces !== undefined && answered && (isFirst || isOver) && (await findEnded(name, limits, traces));
     if (ended) return ended;
+    if (stop.aborted) continue;
     if (isOver) break;
     if (looks === 1) {
       say(`${unanswered}. Looking for "${name}" in the queue for ${formatDuration(answeringMilliseconds)} at least`);

@@ -44,6 +44,27 @@ export const badAnswers: readonly FaultCase[] = [
     },
   },
   {
+    title: "a job is ended by cleanup when the runner loses its patience with a driver whose programs hang",
+    run: async (cluster) => {
+      const job = await cluster.ready("", { general: 'kill_timeout = "1s"' });
+      const { cancels } = cluster.dialect;
+      const running = job.start("build_script", job.exporting("trap '' TERM; echo up; while :; do sleep 0.2; done"));
+      await running.until("up", 60);
+      cluster.standIn.fault(cancels, { kind: "hangs" });
+      const before = cluster.standIn.calls(cancels);
+      running.killGroup("SIGTERM");
+      await until("it is to be cancelled", async () => cluster.standIn.calls(cancels) > before);
+      running.killGroup("SIGKILL");
+      running.closeOutput();
+      await running.done;
+      assert.equal((await cluster.queue()).length, 1);
+      cluster.standIn.mend(cancels);
+      const cleanup = await job.cleanup();
+      assert.equal(cleanup.exitCode, 0, logOf(cleanup));
+      assert.deepEqual(await cluster.traces(job), []);
+    },
+  },
+  {
     title: "a job is waited for when the controller goes away and comes back while it waits",
     run: async (cluster) => {
       await cluster.standIn.set({ reason: "Maintenance" });
