@@ -22,7 +22,7 @@ import { pause } from "../process/signals.ts";
 import type { ArchiveFormat } from "./archive.ts";
 import { provideArchive } from "./archive-cache.ts";
 import { forgetJob, lockPath } from "./archive-files.ts";
-import { makeRoom } from "./archive-eviction.ts";
+import { makeRoom, roomToMake } from "./archive-eviction.ts";
 import { PodmanClient } from "./client.ts";
 
 const root = mkdtempSync(join(tmpdir(), "jacamar-archives-"));
@@ -359,6 +359,10 @@ describe("archive_cache_size", () => {
       [1, 2].map((image) => lockFile(lockPath(place, `docker-archive-${idOf(image)}`), "exclusive", "at-once")),
     );
     writeFileSync(`${path(4)}.lock`, "");
+    const told = await roomToMake(place, 0);
+    assert.deepEqual(told, { unfinished: { count: 1, bytes: 4096 }, beyond: { count: 1, bytes: 4096 } });
+    assert.ok(existsSync(`${path(3)}.new-3-0123456789ab`) && existsSync(path(1)), "looking removes nothing");
+    assert.deepEqual((await roomToMake(place, 4096)).beyond, { count: 0, bytes: 0 });
     // The file system counts whole blocks.
     assert.deepEqual(await makeRoom(place, 0), { removed: 0, left: 2 * 4096 });
     assert.ok(!existsSync(`${path(4)}.lock`), "the lock of an archive that was never made");

@@ -41,6 +41,40 @@ export async function makeRoom(place: ArchivePlace, limitBytes: number): Promise
   return { removed, left };
 }
 
+/** What {@link makeRoom} would remove. */
+export interface RoomToMake {
+  /** Archives that nobody makes or removes any more and that are not whole. */
+  readonly unfinished: { readonly count: number; readonly bytes: number };
+  /** Whole archives that no job uses, beyond the limit. */
+  readonly beyond: { readonly count: number; readonly bytes: number };
+}
+
+/** Looks for what {@link makeRoom} would remove, and removes nothing. */
+export async function roomToMake(place: ArchivePlace, limitBytes: number): Promise<RoomToMake> {
+  const unfinished = { count: 0, bytes: 0 };
+  for (const [archive, files] of Map.groupBy(listArchiveFiles(place.directory), (file) => file.archive)) {
+    const left = files.filter(({ kind }) => kind === "new" || kind === "gone");
+    if (left.length === 0) continue;
+    await withLock(place, archive, () => {
+      unfinished.count += left.length;
+      for (const { path } of left) unfinished.bytes += diskUse(path);
+    });
+  }
+  const beyond = { count: 0, bytes: 0 };
+  const whole = listArchiveFiles(place.directory)
+    .filter(({ kind }) => kind === "whole")
+    .map((file) => ({ ...file, bytes: diskUse(file.path), lastUse: lastUse(file.path) }));
+  let left = whole.reduce((sum, { bytes }) => sum + bytes, 0);
+  for (const { archive, bytes } of whole.toSorted((a, b) => a.lastUse - b.lastUse)) {
+    if (left <= limitBytes) break;
+    if (isInUse(place.directory, archive)) continue;
+    beyond.count += 1;
+    beyond.bytes += bytes;
+    left -= bytes;
+  }
+  return { unfinished, beyond };
+}
+
 /** A job touches an archive each time it finds it. */
 function lastUse(path: string): number {
   return lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;

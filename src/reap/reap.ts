@@ -9,11 +9,11 @@ import { type JobState, packState } from "../command/state.ts";
 import { loadConfiguration } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { JacamarError } from "../error/error.ts";
-import { isJobKey } from "../gitlab/job-key.ts";
+import { isJobKey, type JobKey } from "../gitlab/job-key.ts";
 import { JobLog, printable } from "../log/job-log.ts";
 import { size } from "../measure/summary.ts";
 import { bashEnvironment } from "../mechanism/bash.ts";
-import { makeRoom } from "../podman/archive-eviction.ts";
+import { makeRoom, roomToMake } from "../podman/archive-eviction.ts";
 import { diskUse } from "../podman/archive-files.ts";
 import { PodmanClient } from "../podman/client.ts";
 import { runtimeDirectory } from "../podman/surroundings.ts";
@@ -27,6 +27,7 @@ import { parseReapArguments, type ReapArguments } from "./arguments.ts";
 import { findDeadContainers, removeContainer } from "./dead-containers.ts";
 import { type DeadJob, findDeadJobs } from "./dead-jobs.ts";
 import { becomeUserNamed, isReaperOf, reapOthers } from "./other-users.ts";
+import { type BuildsOwner, findUnusedBuilds, removeUnusedBuilds } from "./unused-builds.ts";
 
 /**
  * `jacamar reap`: finds what dead jobs have left, and removes it with `--yes`. Returns 0 when all went well, 1 when something could not be
@@ -54,6 +55,13 @@ export async function runReap(argv: readonly string[], terminal: Terminal): Prom
   return new Reaper(config, account, wanted, say).reap();
 }
 
+/** The name of what is being removed must be nobody else's. */
+function ownKey(): JobKey {
+  const jobKey = `${process.pid}-${"0".repeat(12)}`;
+  if (!isJobKey(jobKey)) throw new Error("a process number that is none");
+  return jobKey;
+}
+
 class Reaper {
   readonly #config: Config;
   readonly #account: Account;
@@ -78,7 +86,10 @@ class Reaper {
       for (const job of findDeadJobs(base, this.#nowSeconds)) await this.#reapJob(job);
     }
     if (this.#config.general.run_mechanism === "podman") await this.#reapContainers(base);
-    if (this.#wanted.batchJob === undefined) await this.#reapArchives(base);
+    if (this.#wanted.batchJob === undefined) {
+      await this.#reapBuilds(base);
+      await this.#reapArchives(base);
+    }
     if (this.#found === 0) this.#say(`Nothing is left of dead jobs of ${this.#account.name}`);
     return this.#failed === 0 ? 0 : 1;
   }
@@ -136,26 +147,55 @@ class Reaper {
     return new PodmanClient(this.#config.general.podman.application_path ?? "podman", environment, "/");
   }
 
-  async #reapArchives(base: string): Promise<void> {
-    const directory = archivesDirectory({ base });
-    if (!existsSync(directory) || !this.#wanted.yes) return;
-    const { archive_cache_size: limit } = this.#config.general.podman;
-    // The name of what is being removed must be nobody else's.
-    const jobKey = `${process.pid}-${"0".repeat(12)}`;
-    if (!isJobKey(jobKey)) throw new Error("a process number that is none");
-    const { removed, left } = await makeRoom({ directory, jobKey, privateDir: "" }, limit ?? Number.POSITIVE_INFINITY);
-    if (removed > 0) this.#say(`Removed ${removed} archive(s) of images; ${size(left)} are left`);
+  /** Builds directories that no job has used for `static_dir_retention` days. */
+  async #reapBuilds(base: string): Promise<void> {
+    const owner: BuildsOwner = {
+      config: this.#config,
+      base,
+      rules: directoryRules(this.#config, this.#account),
+      jobKey: ownKey(),
+      nowSeconds: this.#nowSeconds,
+      podman: () => this.#podman(base),
+    };
+    for (const builds of findUnusedBuilds(this.#config, base, this.#nowSeconds)) {
+      const name = builds.path.slice(`${base}/builds/`.length);
+      const what = `builds directory ${name}: ${size(diskUse(builds.path))}, without a job for ${builds.unusedDays} days`;
+      await this.#each(what, () => removeUnusedBuilds(builds, owner));
+    }
   }
 
-  async #each(what: string, remove: () => Promise<void>): Promise<void> {
+  async #reapArchives(base: string): Promise<void> {
+    const directory = archivesDirectory({ base });
+    if (!existsSync(directory)) return;
+    const limit = this.#config.general.podman.archive_cache_size ?? Number.POSITIVE_INFINITY;
+    const place = { directory, jobKey: ownKey(), privateDir: "" };
+    const { unfinished, beyond } = await roomToMake(place, limit);
+    const told = ({ count, bytes }: { count: number; bytes: number }): string =>
+      `${count} archive${count === 1 ? "" : "s"} of images, ${size(bytes)}`;
+    if (unfinished.count > 0) {
+      await this.#each(`${told(unfinished)}: left half-made`, async () => {
+        await makeRoom(place, Number.POSITIVE_INFINITY);
+      });
+    }
+    if (beyond.count > 0) {
+      await this.#each(`${told(beyond)}: beyond archive_cache_size`, async () => {
+        await makeRoom(place, limit);
+      });
+    }
+    // Marks and locks of dead jobs, of which there is nothing to tell.
+    if (this.#wanted.yes) await makeRoom(place, limit);
+  }
+
+  /** @param remove answers `false` when a job has taken it meanwhile. */
+  async #each(what: string, remove: () => Promise<unknown>): Promise<void> {
     this.#found += 1;
     if (!this.#wanted.yes) {
       this.#say(`Found ${what}`);
       return;
     }
     try {
-      await remove();
-      this.#say(`Removed ${what}`);
+      const isGone = await remove();
+      this.#say(`${isGone === false ? "Left, since a job has taken it:" : "Removed"} ${what}`);
     } catch (error) {
       if (!(error instanceof JacamarError)) throw error;
       this.#failed += 1;

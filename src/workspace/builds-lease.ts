@@ -58,6 +58,14 @@ export function takeLease(
   return "unknown";
 }
 
+/** Whether another job than those of the runner that asks can be at work in the directory. */
+export function isLeased(buildsDir: string, asking: JobLife, nowSeconds: number): boolean {
+  const path = leaseFileOf(buildsDir);
+  const text = readSmall(path, limitBytes);
+  const lease = text === undefined ? undefined : parseLease(text);
+  return lease === undefined ? isBeingWritten(path, nowSeconds) : holds(lease, asking, nowSeconds);
+}
+
 /** Whether the job has the lease. */
 export function hasLease(buildsDir: string, jobKey: JobKey): boolean {
   const text = readSmall(leaseFileOf(buildsDir), limitBytes);

@@ -6,7 +6,7 @@ export const reapCommand = {
   summary: "find and remove what dead jobs have left",
   operands: [],
   description: [
-    "Finds what dead CI jobs have left: containers, processes, jobs of the scheduler, scripts directories, unfinished archives. It says what and how much, and removes it with `--yes`. What can belong to a job that lives is never touched.",
+    "Finds what dead CI jobs have left: containers, processes, jobs of the scheduler, scripts directories, unfinished archives and those beyond `archive_cache_size`, and builds directories past `static_dir_retention`. It says what and how much, and removes it with `--yes`. What can belong to a job that lives is never touched.",
     "With `--batch-job` root gets the exit code 0 also when something could not be removed: a scheduler takes a node away from everybody when its epilog fails, and what a user's Podman answers is the user's to choose.",
     "A job is dead when the process of GitLab Runner that started it is gone, or an hour after GitLab's time limit for it.",
   ],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { asUser, type Ended } from "../../harness/machine.ts";
 import { slurmMissing } from "../../harness/slurm.ts";
@@ -112,6 +112,42 @@ describe("jacamar reap", () => {
     const all = await Promise.all([1, 2, 3].map(() => reap(jobs, job, "--yes")));
     for (const one of all) assert.equal(one.exitCode, 0, logOf(one));
     assert.deepEqual(await tracesAfter(job, jobs.user, jobs.dataDir), []);
+  });
+
+  it("tells what no job uses any more, and removes it with --yes", async () => {
+    const job = jobs.job({
+      image: demo,
+      general: "static_builds_dir = true\n",
+      variables: { CI_CONCURRENT_PROJECT_ID: "0" },
+    });
+    await job.ready();
+    const unused = join(dirname(job.answer.builds_dir), "project-98");
+    const made = await jobs.asUser([
+      "sh",
+      "-c",
+      `mkdir -p "$1/a" && echo x > "$1/a/b" && touch -d '9 days ago' "$1"`,
+      "-",
+      unused,
+    ]);
+    assert.equal(made.exitCode, 0, made.stderr);
+    const archives = join(jobs.dataDir, "archives");
+    const half = join(archives, `docker-dir-${"0".repeat(64)}.new-1-${"0".repeat(12)}`);
+    await jobs.asUser(["mkdir", "-m", "0700", "-p", archives, half]);
+    const found = await reap(jobs, job);
+    assert.match(
+      found.stdout,
+      /^Found builds directory tEsT-runN\/project-98: .*, without a job for 9 days$/m,
+      logOf(found),
+    );
+    assert.match(found.stdout, /^Found 1 archive of images, .*: left half-made$/m);
+    assert.ok(existsSync(unused) && existsSync(half));
+    const removed = await reap(jobs, job, "--yes");
+    assert.equal(removed.exitCode, 0, logOf(removed));
+    assert.match(removed.stdout, /^Removed builds directory tEsT-runN\/project-98/m);
+    assert.match(removed.stdout, /^Removed 1 archive of images/m);
+    assert.ok(!existsSync(unused) && !existsSync(half));
+    assert.ok(existsSync(job.answer.builds_dir), "a living job's");
+    await job.cleanup();
   });
 
   it("reaps for another user as that user, for root alone", { skip: isRoot ? false : "it takes root" }, async () => {
