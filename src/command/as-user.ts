@@ -13,7 +13,7 @@ import { orphaned } from "../process/signals.ts";
 import { supervise } from "../process/supervise.ts";
 import { type StageCall, runStage, stageName } from "./call.ts";
 import { openContext } from "./context.ts";
-import { readRunnerFiles, readScript } from "./runner-files.ts";
+import { readRunnerFiles, readScript, sayExitCode } from "./runner-files.ts";
 import { checkIdentity, checkJob, requireIdentity } from "./identity.ts";
 import { openRecord } from "./record-stage.ts";
 import { type Identity, type JobState, stateVariable, unpackState } from "./state.ts";
@@ -123,7 +123,9 @@ async function supervised(
       stopped: stop.aborted,
     });
   }
-  if (filter.exitCode !== undefined) exitCode?.write(filter.exitCode);
+  if (filter.exitCode !== undefined && exitCode?.write(filter.exitCode) === false) {
+    sayExitCode(filter.exitCode, privileged.log);
+  }
   if ("exitCode" in ending && ending.exitCode === 0) return 0;
   // sudo ends with the same code when it refuses.
   const isJobsFault = filter.begun && "exitCode" in ending && ending.exitCode === buildFailureOfChild;

@@ -31,7 +31,12 @@ export async function runHandedOver(
   const files: RunnerFiles = {
     job: jobOf(handover.response),
     script: handover.script === undefined ? undefined : Buffer.from(handover.script, "base64"),
-    exitCode: { write: (code) => void writeWhole(2, Buffer.from(exitCodeLine(handover.nonce, code))) },
+    exitCode: {
+      write: (code) => {
+        writeWhole(2, Buffer.from(exitCodeLine(handover.nonce, code)));
+        return true;
+      },
+    },
   };
   checkJob(unpackState(handover.environment), files.job);
   const context = openContext(handover.environment, files, AbortSignal.any([stop, gone]));

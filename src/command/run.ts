@@ -30,7 +30,7 @@ import { jobMarks } from "./job-marks.ts";
 import { directoryRules, isBatch, pipesDirectory } from "./job-files.ts";
 import { noteSession } from "./sessions.ts";
 import { readPrepared } from "./prepared.ts";
-import { type ExitCodeSink, requireJob, requireScript } from "./runner-files.ts";
+import { type ExitCodeSink, requireJob, requireScript, sayExitCode } from "./runner-files.ts";
 import { type JobState, requireState } from "./state.ts";
 
 /**
@@ -46,7 +46,7 @@ export async function runScript(context: StageContext, stageName: string, log: J
     if (outcome.kind === "failed") context.measure.note({ exitCode: outcome.exitCode });
     if (outcome.kind === "passed") context.measure.note({ exitCode: 0 });
     if (toStage(stageName).isStep) saySummary(outcome, context, log);
-    report(outcome, stageName, exitCode);
+    report(outcome, stageName, exitCode, log);
   } catch (error) {
     // With an empty file the runner would take the job's own failure for one of the system's.
     if (error instanceof JacamarError && error.blame === "job" && error.code !== "script_failed") exitCode.write(1);
@@ -166,12 +166,12 @@ async function runInContainer(run: ContainerRun): Promise<Outcome> {
   return outcome;
 }
 
-function report(outcome: Outcome, stageName: string, exitCode: ExitCodeSink): void {
+function report(outcome: Outcome, stageName: string, exitCode: ExitCodeSink, log: JobLog): void {
   switch (outcome.kind) {
     case "passed":
       return;
     case "failed":
-      exitCode.write(outcome.exitCode);
+      if (!exitCode.write(outcome.exitCode)) sayExitCode(outcome.exitCode, log);
       throw new JacamarError("script_failed", `The script ended with exit code ${outcome.exitCode}`);
     case "stopped":
       throw new JacamarError(

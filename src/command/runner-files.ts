@@ -3,11 +3,15 @@ import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { readContract, requireJobResponse } from "../gitlab/contract.ts";
 import { ExitCodeFile } from "../gitlab/exit-code-file.ts";
 import { type Job, readJob } from "../gitlab/job.ts";
+import type { JobLog } from "../log/job-log.ts";
 
 /** Where a failing script's own exit code goes. */
 export interface ExitCodeSink {
-  /** Leaves the script's exit code, 0 to 255, for the runner; once. Throws `runner_contract`. */
-  write(code: number): void;
+  /**
+   * Leaves the script's exit code, 0 to 255, for the runner; once. Returns false where the runner does not take it: then only the
+   * job log can tell it, by {@link sayExitCode}. Throws `runner_contract`.
+   */
+  write(code: number): boolean;
 }
 
 /**
@@ -48,7 +52,15 @@ export function requireScript(files: RunnerFiles): Uint8Array {
 }
 
 /** A stage that runs no script has no exit code to report. */
-const noExitCode: ExitCodeSink = { write: () => undefined };
+const noExitCode: ExitCodeSink = { write: () => true };
+
+/** Tells the user the exit code of a script where the runner says "exit status 1" of every script that fails. */
+export function sayExitCode(code: number, log: JobLog): void {
+  if (code === 1) return;
+  log.sayAfterScript(
+    `The script ended with exit code ${code}. (This GitLab Runner knows only 1; version 17.9 and newer tell GitLab the code.)`,
+  );
+}
 
 function tryReadJob(environment: Readonly<NodeJS.ProcessEnv>): Job | JacamarError {
   try {

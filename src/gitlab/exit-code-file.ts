@@ -24,9 +24,12 @@ export class ExitCodeFile {
     this.#path = path;
   }
 
-  /** Leaves the script's exit code, 0 to 255, for the runner; once. Throws `runner_contract`. */
-  write(code: number): void {
-    if (this.#descriptor === undefined) return;
+  /**
+   * Leaves the script's exit code, 0 to 255, for the runner; once. Returns whether the runner takes it.
+   * Throws `runner_contract`.
+   */
+  write(code: number): boolean {
+    if (this.#descriptor === undefined) return false;
     try {
       ftruncateSync(this.#descriptor, 0);
       writeSync(this.#descriptor, `${code}\n`, 0);
@@ -34,6 +37,7 @@ export class ExitCodeFile {
     } catch (cause) {
       throw cannotWrite(this.#path, cause);
     }
+    return true;
   }
 }
 

@@ -114,7 +114,7 @@ class Reaper {
       async () => {
         const state: JobState = { config: this.#config, workspace, jobKey: key, life };
         const gone = new JacamarError("job_response_invalid", "The job is over");
-        const files = { job: gone, script: undefined, exitCode: { write: () => undefined } };
+        const files = { job: gone, script: undefined, exitCode: { write: () => true } };
         await runCleanup(openContext(packState(state), files, new AbortController().signal), new JobLog(1));
       },
     );

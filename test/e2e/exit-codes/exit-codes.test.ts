@@ -129,6 +129,9 @@ it("a runner that offers no BUILD_EXIT_CODE_FILE still learns of the failure", a
     assert.equal(ended.exitCode, 1, logOf(ended));
     assert.equal(job.buildExitCode(), undefined);
     assert.equal(existsSync(`${job.directory}/build_exit_code`), false);
+    // The runner says 1 of every script.
+    assert.match(ended.stdout, /^The script ended with exit code 3\. \(This GitLab Runner knows only 1;/m);
+    assert.doesNotMatch(logOf(await job.run("build_script", "exit 1")), /exit code/);
   }
 });
 
