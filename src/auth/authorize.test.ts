@@ -243,6 +243,11 @@ describe("decide()", () => {
   test("heeds the lists, and the shells on top of them", async () => {
     await refusedWith("list_refused", { auth: { ...auth, user_blocklist: ["alice"] } });
     await refusedWith("list_refused", { auth: { ...auth, groups_blocklist: ["domain users"] } });
+    const lost = groups.map(({ gid }) => ({ gid, name: undefined }));
+    await refusedWith("name_service_failed", {
+      auth: { ...auth, groups_blocklist: ["domain users"] },
+      accounts: { account: look, groups: async () => lost },
+    });
     await allowedAs("alice", { auth: { ...auth, groups_blocklist: ["domain users"], user_allowlist: ["alice"] } });
     await refusedWith("shell_refused", { auth: { ...auth, user_allowlist: ["alice"], shell_allowlist: ["/bin/zsh"] } });
   });

@@ -126,7 +126,7 @@ async function identify(
   pass("number", `${account.uid} is not below UID_MIN, ${input.uidMin}`);
   pass("runner", checkRunner(account, auth.downscope, input.euid));
   const groups = await findGroups(input, account);
-  const listed: Listed = { name, groups: namesOf(groups), shell: account.shell };
+  const listed: Listed = { name, ...namesOf(groups), shell: account.shell };
   pass("lists", heed("lists", "list_refused", applyLists(listed, auth)));
   pass("shell", heed("shell", "shell_refused", applyShellList(listed, auth)));
   return { account, groups };
@@ -177,7 +177,7 @@ async function checkListsBefore(input: AuthorizeInput, pass: (rule: Rule, detail
   const answer = isAccountName(login) ? await ask("runas_lists", () => input.accounts.account(login)) : undefined;
   const account = answer?.found === true && answer.account.name === login ? answer.account : undefined;
   const groups = account ? await ask("runas_lists", () => input.accounts.groups(account)) : [];
-  const listed: Listed = { name: login, groups: namesOf(groups), shell: account?.shell };
+  const listed: Listed = { name: login, ...namesOf(groups), shell: account?.shell };
   pass("runas_lists", heed("runas_lists", "list_refused", applyLists(listed, auth)));
   pass("runas_lists", heed("runas_lists", "shell_refused", applyShellList(listed, auth)));
 }
@@ -232,12 +232,15 @@ async function findGroups({ accounts }: AuthorizeInput, account: SystemAccount):
   return ask("lists", () => accounts.groups(account));
 }
 
-function namesOf(groups: readonly Group[]): string[] {
-  return groups.flatMap(({ name }) => (name === undefined ? [] : [name]));
+function namesOf(groups: readonly Group[]): Pick<Listed, "groups" | "namelessGroups"> {
+  return {
+    groups: groups.flatMap(({ name }) => (name === undefined ? [] : [name])),
+    namelessGroups: groups.flatMap(({ gid, name }) => (name === undefined ? [gid] : [])),
+  };
 }
 
 /** What a list says, or the refusal. */
 function heed(rule: Rule, code: RefusalCode, verdict: ListVerdict): string {
   if (verdict.allowed) return verdict.detail;
-  throw new Refusal(rule, code, verdict.detail);
+  throw new Refusal(rule, verdict.unsure === true ? "name_service_failed" : code, verdict.detail);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { applyLists, applyShellList, type Lists } from "./lists.ts";
 
-const alice = { name: "alice", groups: ["alice", "staff", "domain users"], shell: "/bin/bash" };
+const alice = { name: "alice", groups: ["alice", "staff", "domain users"], namelessGroups: [], shell: "/bin/bash" };
 const none: Lists = {
   user_allowlist: undefined,
   user_blocklist: undefined,
@@ -86,6 +86,17 @@ describe("applyLists()", () => {
     assert.equal(applyLists(alice, { ...none, user_blocklist: [], groups_blocklist: [] }).allowed, true);
   });
 
+  // A name service that has lost a part of its answers must not let in whom the administrator shuts out.
+  test("lets nobody in whose groups may be blocked ones, because they have no name now", () => {
+    const lost = { ...alice, groups: ["alice"], namelessGroups: [4711] };
+    const blocked = { ...none, groups_blocklist: ["domain users"] };
+    assert.partialDeepStrictEqual(applyLists(lost, blocked), { allowed: false, unsure: true });
+    assert.equal(applyLists(lost, { ...blocked, groups_allowlist: ["alice"] }).allowed, false);
+    assert.equal(applyLists(lost, { ...blocked, user_allowlist: ["alice"] }).allowed, true);
+    assert.equal(applyLists(lost, { ...none, groups_blocklist: [] }).allowed, true);
+    assert.equal(applyLists(lost, { ...none, groups_allowlist: ["alice"] }).allowed, true);
+  });
+
   test("compares byte for byte: no case, no space, no part of a name, no number", () => {
     for (const entry of ["Alice", "alice ", "alic", "*", ".*", "1001", "@staff"]) {
       assert.equal(applyLists(alice, { ...none, user_allowlist: [entry] }).allowed, false, entry);
@@ -104,7 +115,7 @@ describe("applyShellList()", () => {
     assert.equal(applyShellList(alice, { ...none, shell_allowlist: ["/bin/zsh", "/bin/bash"] }).allowed, true);
     assert.equal(applyShellList(alice, { ...none, shell_allowlist: ["/bin/zsh"] }).allowed, false);
     assert.equal(applyShellList(alice, { ...none, shell_allowlist: [] }).allowed, false);
-    const nobody = { name: "x", groups: [], shell: undefined };
+    const nobody = { name: "x", groups: [], namelessGroups: [], shell: undefined };
     assert.equal(applyShellList(nobody, { ...none, shell_allowlist: ["/bin/bash"] }).allowed, false);
     assert.equal(applyShellList(nobody, none).allowed, true);
   });

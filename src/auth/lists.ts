@@ -14,12 +14,16 @@ export interface Listed {
   readonly name: string;
   /** Names of all groups, the account's own among them. */
   readonly groups: readonly string[];
+  /** Numbers of further groups, for which the name service has no name now: any list may mean them. */
+  readonly namelessGroups: readonly number[];
   /** Undefined for a login that is no account of the system: no shell_allowlist can name it. */
   readonly shell: string | undefined;
 }
 
 export interface ListVerdict {
   readonly allowed: boolean;
+  /** It is not known whether a list refuses: the name service has not told enough. */
+  readonly unsure?: true;
   readonly detail: string;
 }
 
@@ -27,9 +31,9 @@ export interface ListVerdict {
  * Whether the lists of users and groups let somebody run jobs. The first line that fits decides
  * (docs/authorization.md has the same as a table, from which this is tested):
  * a user entry outranks a group entry, block outranks allow, and an allowlist that exists refuses all that it does not name.
- * Names are compared byte for byte.
+ * Names are compared byte for byte. Where groups are blocked, a group without a name may be one of them.
  */
-export function applyLists({ name, groups }: Listed, lists: Lists): ListVerdict {
+export function applyLists({ name, groups, namelessGroups }: Listed, lists: Lists): ListVerdict {
   const { user_allowlist: users, user_blocklist: blockedUsers } = lists;
   const { groups_allowlist: allowedGroups, groups_blocklist: blockedGroups } = lists;
   const who = quoted(name);
@@ -38,6 +42,11 @@ export function applyLists({ name, groups }: Listed, lists: Lists): ListVerdict 
   if (users) return refuse(`user_allowlist does not name ${who}`);
   const blocked = groups.find((group) => blockedGroups?.includes(group));
   if (blocked !== undefined) return refuse(`groups_blocklist names the group ${quoted(blocked)} of ${who}`);
+  const [nameless] = namelessGroups;
+  if (nameless !== undefined && blockedGroups !== undefined && blockedGroups.length > 0) {
+    const detail = `the name service has no name for the group ${nameless} of ${who}, which groups_blocklist may mean`;
+    return { allowed: false, unsure: true, detail };
+  }
   const allowed = groups.find((group) => allowedGroups?.includes(group));
   if (allowed !== undefined) return allow(`groups_allowlist names the group ${quoted(allowed)} of ${who}`);
   if (allowedGroups) return refuse(`groups_allowlist names no group of ${who}`);

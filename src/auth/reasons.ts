@@ -28,7 +28,7 @@ export const refusals = {
   account_of_runner: { blame: "job", means: "The account is the runner's own." },
   account_unreachable: { blame: "job", means: 'downscope is "none", and the account is not the runner\'s own.' },
   account_unusable: { blame: "site", means: "The entry of the account cannot be used." },
-  name_service_failed: { blame: "site", means: "The system's name service did not answer." },
+  name_service_failed: { blame: "site", means: "The system's name service did not answer, or not wholly." },
   list_refused: { blame: "job", means: "A list of users or groups refuses the account." },
   shell_refused: { blame: "job", means: "shell_allowlist does not name the account's login shell." },
 } as const satisfies Record<string, { blame: Blame; means: string }>;

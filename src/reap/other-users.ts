@@ -1,7 +1,6 @@
-import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { readUidMin } from "../account/login-definitions.ts";
-import { lookUpAccount } from "../account/lookup.ts";
+import { accountNumbered, lookUpAccount } from "../account/lookup.ts";
 import { becomeUser } from "../downscope/setuid.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Config } from "../config/schema.ts";
@@ -9,6 +8,7 @@ import { printable } from "../log/job-log.ts";
 import { capture } from "../process/capture.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import type { ReapArguments } from "./arguments.ts";
+import { namesInDataDir } from "./names-in-data-dir.ts";
 
 /** What one user may take: programs of theirs run meanwhile. A scheduler's node waits for its epilog. */
 const userSeconds = 600;
@@ -100,7 +100,9 @@ function requireRoot(): void {
  */
 async function usersOf(config: Config): Promise<string[]> {
   const { data_dir: dataDir } = config.general;
-  if (!/^(?:\$HOME|~)/.test(dataDir)) return known(readdirSync(dataDir));
+  if (!/^(?:\$HOME|~)/.test(dataDir)) {
+    return known(await namesInDataDir(dataDir, async (uid) => (await accountNumbered(uid))?.name));
+  }
   const { ending, stdout } = await capture(
     { argv: ["getent", "passwd"], environment: { PATH: "/usr/bin:/bin", LC_ALL: "C" }, workingDirectory: "/" },
     { timeoutSeconds: 60 },

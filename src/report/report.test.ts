@@ -230,6 +230,19 @@ describe("readSource()", () => {
     }
   });
 
+  test("follows no link where the files are users' own", async () => {
+    const regular = join(root, "regular");
+    writeFileSync(regular, "a line\n");
+    symlinkSync(regular, join(root, "to-regular"));
+    const take = () => () => undefined;
+    await assert.rejects(readSource(join(root, "to-regular"), Readable.from([]), take, "refuse"), {
+      code: "report_failed",
+      message: /it is a link/,
+    });
+    (await readSource(join(root, "to-regular"), Readable.from([]), take)).close();
+    (await readSource(regular, Readable.from([]), take, "refuse")).close();
+  });
+
   test("says that a compressed file is cut off", async () => {
     const path = join(root, "cut.gz");
     writeFileSync(path, gzipSync(many.join("\n")).subarray(0, 1000));

@@ -59,13 +59,15 @@ export const makeReport: Tool = async (argv, { stdin, stdout, stderr }) => {
 };
 
 async function readAll(
-  { files, since }: ReportArguments,
+  { files, since, own }: ReportArguments,
   stdin: Readable,
   mayTell: ((account: string, owner: number) => boolean) | undefined,
 ): Promise<{ collector: Collector; close: () => void }> {
   const collector = new Collector(since, mayTell);
   const sources: Source[] = [];
-  for (const file of files) sources.push(await readSource(file, stdin, (source) => collector.takeFrom(source)));
+  for (const file of files) {
+    sources.push(await readSource(file, stdin, (source) => collector.takeFrom(source), own ? "refuse" : "follow"));
+  }
   return {
     collector,
     close: () => {

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import type { Readable } from "node:stream";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 
@@ -23,36 +23,37 @@ export interface Line {
 
 export type TakeLine = (line: Line) => void;
 
+/** Whether a path may be a link. One that a user can make leads wherever that user likes, with the rights of whoever reads. */
+export type Links = "follow" | "refuse";
+
+/** Linux: a descriptor that only names a file. Node has no name for it. */
+const O_PATH = 0o10000000;
+
 const chunkBytes = 4 * 1024 * 1024;
 const newline = 10;
 
 /**
  * Reads all lines of a file, compressed with gzip or not, and returns from where they can be read again: however long the
  * file, little of it is in memory. A line of more than 4 MiB is none of ours and passed over. Only regular files are read: where root
- * reads what users have written, one may have put a pipe or a device there.
+ * reads what users have written, one may have put a pipe or a device there, or a link to one.
  *
  * @param path of the file; `-` for `stdin`.
  * @param begin gets the source before its first line, and returns what takes its lines.
  * Throws `report_failed`.
  */
-export async function readSource(path: string, stdin: Readable, begin: (source: Source) => TakeLine): Promise<Source> {
+export async function readSource(
+  path: string,
+  stdin: Readable,
+  begin: (source: Source) => TakeLine,
+  links: Links = "follow",
+): Promise<Source> {
   if (path === "-") {
     const memory = new Memory(-1);
     await readStream(stdin, begin(memory));
     return memory;
   }
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  } catch (cause) {
-    throw unreadable(path, systemErrorCode(cause) ?? "it cannot be opened", cause);
-  }
-  const status = fstatSync(descriptor);
+  const { descriptor, status } = openRegular(path, links);
   const start = Buffer.alloc(2);
-  if (!status.isFile()) {
-    closeSync(descriptor);
-    throw unreadable(path, "it is not a regular file");
-  }
   if (readSync(descriptor, start, 0, 2, 0) === 2 && start.readUInt16BE() === 0x1f8b) {
     const memory = new Memory(status.uid);
     await readCompressed(path, descriptor, begin(memory));
@@ -62,6 +63,28 @@ export async function readSource(path: string, stdin: Readable, begin: (source: 
   const file = new File(descriptor, status.uid);
   readPlain(descriptor, begin(file));
   return file;
+}
+
+/** Opens nothing but a regular file, not even for a look: some devices begin to work when they are opened. Throws `report_failed`. */
+function openRegular(path: string, links: Links): { readonly descriptor: number; readonly status: Stats } {
+  let place: number;
+  try {
+    place = openSync(path, O_PATH | (links === "refuse" ? constants.O_NOFOLLOW : 0));
+  } catch (cause) {
+    throw unreadable(path, systemErrorCode(cause) ?? "it cannot be opened", cause);
+  }
+  try {
+    const status = fstatSync(place);
+    if (status.isSymbolicLink()) throw unreadable(path, "it is a link, and --own follows none");
+    if (!status.isFile()) throw unreadable(path, "it is not a regular file");
+    return { descriptor: openSync(`/proc/self/fd/${place}`, constants.O_RDONLY | constants.O_NONBLOCK), status };
+  } catch (cause) {
+    throw cause instanceof JacamarError
+      ? cause
+      : unreadable(path, systemErrorCode(cause) ?? "it cannot be opened", cause);
+  } finally {
+    closeSync(place);
+  }
 }
 
 class File implements Source {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
 import { type Browser, type Page, picturePath, startBrowser, type View } from "../../harness/browser.ts";
-import { asUser, testUser } from "../../harness/machine.ts";
+import { asUser, startAsUser, testUser } from "../../harness/machine.ts";
 import { recordLines } from "../../harness/record-lines.ts";
 import { type AnyJob, Jobs } from "../stopping/jobs.ts";
 
@@ -243,5 +243,25 @@ describe("the page of jacamar report", () => {
     const text = readFileSync(path, "utf8");
     assert.match(text, /"count":10,/);
     assert.match(text, /"forgedLines":[1-9]/);
+  });
+
+  // Some devices begin to work when they are opened (/dev/watchdog restarts the machine), and a user may leave a link to one.
+  it("opens nothing where a user's own file should be but a regular file", async () => {
+    const pipe = join(directory, "pipe");
+    const link = join(directory, "link.jsonl");
+    assert.equal((await jobs.asUser(["sh", "-c", 'mkfifo "$1" && ln -s "$1" "$2"', "-", pipe, link])).exitCode, 0);
+    // Who opens a pipe to write to it waits for somebody who opens it to read.
+    const script = 'echo waits; exec 3>"$1"; echo opened';
+    const writer = startAsUser(jobs.user, ["sh", "-c", script, "-", pipe]);
+    await writer.until("waits", 30);
+    for (const path of [link, pipe]) {
+      const argv = [jobs.stage.jacamar, "report", "--own", "--output", join(directory, "none.html"), path];
+      const { exitCode, stderr } = await asUser(jobs.user, argv, { cwd: directory });
+      assert.equal(exitCode, 2, stderr);
+      assert.equal(writer.stdout(), "waits\n", path);
+    }
+    const control = await jobs.asUser(["sh", "-c", 'exec 3<"$1"', "-", pipe]);
+    assert.equal(control.exitCode, 0);
+    assert.equal((await writer.done).stdout, "waits\nopened\n", "the control: it was waiting");
   });
 });
