@@ -3,7 +3,7 @@ import { chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { namesInDataDir } from "./names-in-data-dir.ts";
+import { closed, namesInDataDir } from "./names-in-data-dir.ts";
 
 const skip = process.getuid?.() === 0 ? false : "giving directories away takes root";
 
@@ -30,6 +30,17 @@ test("namesInDataDir() asks for each owner once, whatever one of them has made t
     assert.ok(names.includes("alice") && names.includes("bob"));
     assert.ok(names.length < 30, `${names.length} names`);
     assert.ok(!names.includes("file") && !names.includes("link"));
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+});
+
+test("namesInDataDir() is not stopped by a directory that root may not look at", async () => {
+  const place = mkdtempSync(join(tmpdir(), "jacamar-names-"));
+  try {
+    for (const name of ["alice", "bob"]) mkdirSync(join(place, name));
+    const look = (path: string) => (path.endsWith("/alice") ? closed : 70_002);
+    assert.deepEqual(await namesInDataDir(place, () => Promise.resolve("bob"), look), ["alice", "bob"]);
   } finally {
     rmSync(place, { recursive: true });
   }
