@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { hostname } from "node:os";
 import type { Account } from "../account/account.ts";
 import { loadConfiguration } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
@@ -61,6 +62,12 @@ export function jobKeyOf(job: Job): JobKey {
   return toJobKey(job.id, createHash("sha256").update(job.token).digest("hex"));
 }
 
+function beginsInContainer({ general }: Config, job: Job): boolean {
+  const { run_mechanism: mechanism, force_mechanism: forced, podman } = general;
+  const inContainers = mechanism === "podman" && (forced || job.image !== undefined);
+  return inContainers && podman.runner_image !== undefined && !podman.step_script_only;
+}
+
 /** Answers the runner on standard output (facts/gitlab-runner.md, 1.3). Throws `config_invalid` when the state is too long. */
 export function answerRunner(config: Config, job: Job, workspace: Workspace, identity: Identity | undefined): void {
   // Nobody asks the settings of authorisation again, and what is in them is none of the user's business.
@@ -71,6 +78,8 @@ export function answerRunner(config: Config, job: Job, workspace: Workspace, ide
     // The directories are told apart by runner and slot, or by runner, project and count, already.
     builds_dir_is_shared: false,
     shell: "bash",
+    // "Running on CONTAINER via MACHINE": in a container the runner's own script finds out a name that says nothing.
+    ...(beginsInContainer(config, job) ? { hostname: hostname() } : {}),
     driver: { name: "Jacamar CI", version },
     job_env: packState({
       config: settings,

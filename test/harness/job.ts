@@ -268,6 +268,7 @@ export interface ConfigAnswer {
   readonly builds_dir: string;
   readonly cache_dir: string;
   readonly job_env: Record<string, string>;
+  readonly hostname?: string;
 }
 
 function parseAnswer(text: string): ConfigAnswer {
@@ -279,6 +280,7 @@ function parseAnswer(text: string): ConfigAnswer {
     builds_dir: String(fields["builds_dir"]),
     cache_dir: String(fields["cache_dir"]),
     job_env: Object.fromEntries(Object.entries(jobEnvironment ?? {}).map(([key, value]) => [key, String(value)])),
+    ...("hostname" in fields ? { hostname: String(fields["hostname"]) } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { after, before, describe, it } from "node:test";
 import type { TestJob } from "../../harness/job.ts";
 import { slurmMissing } from "../../harness/slurm.ts";
@@ -99,6 +100,19 @@ describe("where a stage runs", () => {
     const { exitCode, log } = await refused(bench.job({ general: { force_mechanism: true } }));
     assert.equal(exitCode, 1);
     assert.match(log, /^ERROR: This runner runs every job in a container, and the job names no image\n.*image: /m);
+  });
+
+  it("begins with the name of the machine, when the first script would find a container's", async () => {
+    for (const { podman, machine, image = demo } of [
+      { podman: { runner_image: runner }, machine: hostname() },
+      { podman: { runner_image: runner }, machine: undefined, image: "" },
+      { podman: { runner_image: runner, step_script_only: true }, machine: undefined },
+      { podman: {}, machine: undefined },
+    ]) {
+      const job = bench.job({ image, podman });
+      assert.equal((await job.config()).exitCode, 0);
+      assert.equal(job.answer.hostname, machine);
+    }
   });
 
   it("sees in runner_image the Git of that image, and leaves the user a work tree that is the user's", async () => {
