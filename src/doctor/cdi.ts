@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { parse } from "yaml";
-import { systemErrorCode } from "../error/error.ts";
+import { readPlainFile } from "./plain-file.ts";
 
 /** A specification of the Container Device Interface, as far as the checks ask. */
 export interface CdiSpec {
@@ -27,17 +26,10 @@ const schema = v.object({
   containerEdits: edits,
 });
 
-const largestBytes = 4 * 1024 * 1024;
-
 /** Reads a specification in YAML or JSON, which is YAML. Otherwise the end of a sentence about the file. */
 export function readSpec(file: string): CdiSpec | { readonly why: string } {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    return { why: `cannot be read (${systemErrorCode(error) ?? "unknown error"})` };
-  }
-  if (text.length > largestBytes) return { why: "is too large to be one" };
+  const text = readPlainFile(file);
+  if (text === undefined) return { why: "cannot be read, is no regular file, or is too large to be one" };
   let data: unknown;
   try {
     data = parse(text);

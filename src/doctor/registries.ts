@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { getCACertificates } from "node:tls";
 import * as v from "valibot";
 import { exampleOf } from "../check/pattern-example.ts";
 import type { Config } from "../config/schema.ts";
 import { readToml } from "../config/toml.ts";
+import { readPlainFile } from "./plain-file.ts";
 
 /** Where images of a registry are really asked for. */
 export interface RegistryPlace {
@@ -68,12 +69,12 @@ function hostPart(location: string): string {
 /** The settings of all registries.conf that count for a user. What cannot be understood Podman complains of itself. */
 export function readRegistrySettings(configHome: string): RegistrySettings {
   const files = [`${configHome}/containers/registries.conf`, "/etc/containers/registries.conf"];
-  const main = files.map(readText).find((text) => text !== undefined);
+  const main = files.map(readPlainFile).find((text) => text !== undefined);
   const more = ["/etc/containers/registries.conf.d", `${configHome}/containers/registries.conf.d`].flatMap(
     (directory) =>
       namesIn(directory)
         .filter((name) => name.endsWith(".conf"))
-        .map((name) => readText(`${directory}/${name}`)),
+        .map((name) => readPlainFile(`${directory}/${name}`)),
   );
   return [main, ...more].flatMap((text) => {
     const toml = text === undefined ? undefined : readToml(text);
@@ -89,7 +90,7 @@ export function certificatesFor(host: string, configHome: string): string[] {
     (directory) =>
       namesIn(`${directory}/${host}`)
         .filter((name) => name.endsWith(".crt"))
-        .flatMap((name) => readText(`${directory}/${host}/${name}`) ?? []),
+        .flatMap((name) => readPlainFile(`${directory}/${host}/${name}`) ?? []),
   );
   return [...getCACertificates("system"), ...own];
 }
@@ -99,13 +100,5 @@ function namesIn(directory: string): string[] {
     return readdirSync(directory).toSorted();
   } catch {
     return [];
-  }
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
   }
 }

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import type { Account } from "../account/account.ts";
 import { readToml } from "../config/toml.ts";
 import type { Environment } from "../process/command.ts";
+import { readPlainFile } from "./plain-file.ts";
 
 /** What storage.conf makes of a user's store (containers-storage.conf(5)). */
 export interface StorageConfiguration {
@@ -51,12 +51,8 @@ export function readStorageConfiguration(account: Account, login: Environment): 
 }
 
 function readOne(file: string): v.InferOutput<typeof schema>["storage"] | undefined {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
+  const text = readPlainFile(file);
+  if (text === undefined) return undefined;
   const toml = readToml(text);
   const parsed = "reason" in toml ? undefined : v.safeParse(schema, toml.table);
   // What cannot be understood Podman complains of itself.

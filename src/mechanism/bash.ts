@@ -48,10 +48,12 @@ export function bashScript(shellPath: string, profile: Profile, script: string):
 /**
  * The command that writes the environment of a clean Bash to descriptor 3, each `NAME=value` ended by NUL.
  *
+ * The program is looked for in the system's own directories: start-up files may have lost them from the PATH.
+ *
  * @param name what the shell takes for its own name: a path in the job's directories, so that cleanup can find it.
  */
 export function bashEnvironment(shellPath: string, profile: Profile, name: string): [string, ...string[]] {
-  return [shellPath, ...profileArguments(profile), `${profileLine(profile)}env -0 >&3`, name];
+  return [shellPath, ...profileArguments(profile), `${profileLine(profile)}command -p env -0 >&3`, name];
 }
 
 /**

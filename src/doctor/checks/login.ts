@@ -1,9 +1,12 @@
+import { pause } from "../../process/signals.ts";
 import { defineCheck, isExpected, outcomeOf, type Finding } from "../check.ts";
 
 type Name = "login-fails" | "login-slow" | "login-no-path";
 
 /** A job logs in for each of its stages, about ten times. */
 const slowSeconds = 2;
+/** Less than a check may take: one that is cut off could not say what it waits for. */
+const patienceSeconds = 8;
 
 export const login = defineCheck<Name>({
   name: "login",
@@ -15,7 +18,7 @@ export const login = defineCheck<Name>({
   entries: {
     "login-fails": {
       level: "wrong",
-      means: "The login ends before a script can run, or Bash cannot be started.",
+      means: "The login ends before a script can run, or does not end, or Bash cannot be started.",
       why: "A start-up file (`/etc/profile`, `~/.bash_profile`, `~/.profile`) calls `exit` or `exec`, as some do to start another shell, or waits for a terminal.",
       todo: 'Let it do so only where a terminal is: `[ -t 0 ] && exec zsh -l`. Or let the job set `JACAMAR_NO_BASH_PROFILE: "true"`.',
     },
@@ -33,15 +36,20 @@ export const login = defineCheck<Name>({
     },
   },
   async look(subject, report) {
+    const tooLong = () => pause(patienceSeconds * 1000, subject.stop).then((): undefined => undefined);
     const started = performance.now();
-    let environment: Awaited<ReturnType<typeof subject.login>>;
+    let environment: Awaited<ReturnType<typeof subject.login>> | undefined;
     try {
-      environment = await subject.login();
+      environment = await Promise.race([subject.login(), tooLong()]);
     } catch (error) {
       if (!isExpected(error)) throw error;
       return outcomeOf([report("login-fails", error.message, error.hint ?? "look at your start-up files")], "");
     }
     const seconds = (performance.now() - started) / 1000;
+    if (environment === undefined) {
+      const text = `a login of ${subject.account.name} has not ended after ${Math.round(seconds)} s`;
+      return outcomeOf([report("login-fails", text, "find what your start-up files wait for: bash -lxc true")], "");
+    }
     const findings: Finding[] = [];
     if (seconds > slowSeconds) {
       const text = `a login of ${subject.account.name} takes ${seconds.toFixed(1)} s, and each stage of a job makes one`;

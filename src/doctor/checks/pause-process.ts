@@ -1,6 +1,7 @@
-import { existsSync, lstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readlinkSync, statSync } from "node:fs";
 import type { Account } from "../../account/account.ts";
 import { asUser, defineCheck, type Finding, outcomeOf, skipped } from "../check.ts";
+import { readPlainFile } from "../plain-file.ts";
 import { parseRanges } from "./subordinate-ids.ts";
 
 type Name = "pause-process-stale" | "pause-process-outdated";
@@ -91,9 +92,5 @@ function total(map: string): number {
 }
 
 function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
+  return readPlainFile(path) ?? "";
 }

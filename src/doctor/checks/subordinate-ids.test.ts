@@ -43,6 +43,22 @@ describe("judgeRanges()", () => {
     assert.deepEqual(judged("alice:100000:65536\nbob:165536:65536").names, []);
     assert.deepEqual(judged("alice:1000:65536", "alice:100000:65536").names, ["subordinate-ids-real"]);
   });
+
+  test("takes a range away that is shared or holds an account, and gives another", () => {
+    const bob = "bob:165535:65536";
+    assert.equal(
+      judged(`alice:100000:65536\nalice:300000:65536\n${bob}`).remedy,
+      "usermod --del-subuids 100000-165535 --add-subuids 365536-431071 --del-subgids 100000-165535 --add-subgids 365536-431071 alice",
+    );
+    assert.equal(
+      judged(`alice:100000:65536\n${bob}`, "alice:400000:65536").remedy,
+      "usermod --del-subuids 100000-165535 --add-subuids 465536-531071 alice",
+    );
+    assert.equal(
+      judged("alice:1000:65536", "alice:100000:65536").remedy,
+      "usermod --del-subuids 1000-66535 --add-subuids 165536-231071 alice",
+    );
+  });
 });
 
 test("subidService() knows a service in place of the files", () => {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Account } from "../../account/account.ts";
 import { systemErrorCode } from "../../error/error.ts";
 import { capture } from "../../process/capture.ts";
-import { asRoot, defineCheck, type Finding, outcomeOf, type Report, skipped } from "../check.ts";
+import { asRoot, defineCheck, type Finding, outcomeOf, type Remedy, type Report, skipped } from "../check.ts";
 
 /** A range of subordinate ids, and whose it is: a name, or a number. */
 export interface IdRange {
@@ -99,15 +99,19 @@ export function judgeRanges(
       report("subordinate-ids-few", text, "ask the administrator for more in /etc/subuid and /etc/subgid", give),
     );
   }
-  const other = firstShared(ranges.uid, own.uid) ?? firstShared(ranges.gid, own.gid);
+  const shared = { uid: sharedRanges(ranges.uid, own.uid), gid: sharedRanges(ranges.gid, own.gid) };
+  const other = [...shared.uid, ...shared.gid][0]?.other;
   if (other !== undefined) {
     const text = `${name} and ${other.owner} share subordinate ids, and with them the files of their containers`;
-    findings.push(report("subordinate-ids-shared", text, `ask the administrator for ranges of your own`, give));
+    const instead = exchange(name, { uid: mine(shared.uid), gid: mine(shared.gid) }, next);
+    findings.push(report("subordinate-ids-shared", text, `ask the administrator for ranges of your own`, instead));
   }
   const real = accountNumbers.find((number) => number !== 0 && own.uid.some((range) => holds(range, number)));
   if (real !== undefined) {
     const text = `the subordinate ids of ${name} hold ${real}, which is the number of an account`;
-    findings.push(report("subordinate-ids-real", text, "ask the administrator for another range", give));
+    const bad = own.uid.filter((range) => accountNumbers.some((number) => number !== 0 && holds(range, number)));
+    const instead = exchange(name, { uid: bad, gid: [] }, next);
+    findings.push(report("subordinate-ids-real", text, "ask the administrator for another range", instead));
   }
   return findings;
 }
@@ -120,8 +124,29 @@ function total(ranges: readonly IdRange[]): number {
   return ranges.reduce((sum, { count }) => sum + count, 0);
 }
 
-function firstShared(all: readonly IdRange[], own: readonly IdRange[]): IdRange | undefined {
-  return all.find((other) => !own.includes(other) && own.some((range) => overlap(range, other)));
+/** Ranges of the account that overlap with another account's. */
+function sharedRanges(all: readonly IdRange[], own: readonly IdRange[]): { mine: IdRange; other: IdRange }[] {
+  return own.flatMap((range) => {
+    const other = all.find((one) => !own.includes(one) && overlap(range, one));
+    return other === undefined ? [] : [{ mine: range, other }];
+  });
+}
+
+function mine(shared: readonly { readonly mine: IdRange }[]): IdRange[] {
+  return shared.map((one) => one.mine);
+}
+
+/** Takes ranges away and gives another one: with the old ones still there, nothing would be mended. */
+function exchange(name: string, bad: IdRanges, next: string): Remedy {
+  const options = (["uid", "gid"] as const).flatMap((kind) =>
+    bad[kind].length === 0
+      ? []
+      : [
+          ...bad[kind].map(({ start, count }) => `--del-sub${kind}s ${start}-${start + count - 1}`),
+          `--add-sub${kind}s ${next}`,
+        ],
+  );
+  return asRoot(`usermod ${options.join(" ")} ${name}`);
 }
 
 function overlap(a: IdRange, b: IdRange): boolean {
