@@ -4,6 +4,7 @@ import { awaitStart } from "../executor/batch/batch-job.ts";
 import { limited } from "../executor/batch/call-limit.ts";
 import { cancelAndVerify } from "../executor/batch/cancel.ts";
 import type { BatchEnd, BatchTools } from "../executor/batch/following.ts";
+import { forgetOldHolders, holderFile, unwantHolder, wantHolder } from "../executor/batch/holder.ts";
 import type { SchedulerId, Steps, Submission } from "../executor/batch/scheduler.ts";
 import { runStep } from "../executor/batch/step.ts";
 import { submitJob } from "../executor/batch/submit.ts";
@@ -13,6 +14,8 @@ import { writeNew } from "../workspace/script-files.ts";
 /** What running in a shared allocation needs beside {@link BatchTools}. */
 export interface AllocationRun {
   readonly request: AllocationRequest;
+  /** Says which job is to hold the allocation, in a directory that is there. */
+  readonly wanted: string;
   readonly steps: Steps;
   /** The job that would be submitted without an allocation: the step has its name, the allocation its arguments. */
   readonly submission: Submission;
@@ -22,13 +25,6 @@ export interface AllocationRun {
   readonly workingDirectory: string;
 }
 
-/** Holds an allocation: steps run in it, and nothing else. */
-const holder = `#!/bin/sh
-# Holds an allocation that CI jobs share. It ends when a job of the pipeline cancels it, or at its time limit.
-trap 'exit 0' TERM INT HUP
-while :; do sleep 60 & wait; done
-`;
-
 /**
  * Runs a job file in an allocation that CI jobs of a pipeline share. `allocate` takes it, and waits for it, first; `cancel`
  * gives it back at last, whatever became of the script.
@@ -37,9 +33,12 @@ while :; do sleep 60 & wait; done
  */
 export async function runInAllocation(run: AllocationRun, tools: BatchTools): Promise<BatchEnd> {
   const { request } = run;
-  const allocation = request.action === "allocate" ? await allocate(run, tools) : await findAllocation(run, tools);
+  const isNew = request.action === "allocate";
+  const allocation = isNew ? await allocate(run, tools) : await findAllocation(run, tools);
+  // It may be one that the scheduler took for a CI job that is over, and that would hold nothing.
+  wantHolder(run.wanted, allocation);
   try {
-    await awaitStart(allocation, request.name, tools);
+    await waitForIt(run, allocation, tools);
     if (tools.stop.aborted) return stopped(allocation, tools);
     tools.say(`Running in ${tools.scheduler.title} job ${allocation}, the shared allocation "${request.key}"`);
     return await runStep(
@@ -48,31 +47,55 @@ export async function runInAllocation(run: AllocationRun, tools: BatchTools): Pr
     );
   } finally {
     if (request.action === "cancel") {
-      await release(request, allocation, tools);
+      await release(run, allocation, tools);
       tools.say(`Gave the shared allocation "${request.key}" back`);
     }
   }
 }
 
+/** A job that waits for an allocation that another one has taken leaves it to others when it is to end. */
+async function waitForIt({ request, wanted }: AllocationRun, id: SchedulerId, tools: BatchTools): Promise<void> {
+  try {
+    await awaitStart(id, request.name, tools, request.action === "reattach" ? "shared" : "own");
+  } catch (error) {
+    unwantHolder(wanted);
+    throw error;
+  }
+  if (tools.stop.aborted && request.action !== "reattach") unwantHolder(wanted);
+}
+
 /** A second try of the same CI job finds the allocation of the first. */
-async function allocate({ request, submission: own }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
+async function allocate({ request, submission: own, wanted }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
   const { scheduler, call, userName, say, stop } = tools;
   const [there] = (await scheduler.find(request.name, userName, limited(call, { stop }))) ?? [];
   if (there !== undefined) {
     say(`The shared allocation "${request.key}" is there already: ${scheduler.title} job ${there}`);
     return there;
   }
-  const holderFile = `${own.jobFile}.allocation`;
-  writeNew(holderFile, holder, 0o700);
+  const file = `${own.jobFile}.allocation`;
+  const patienceSeconds = tools.patience.filesMilliseconds / 1000;
+  writeNew(file, holderFile({ wanted, ownId: scheduler.ownId, patienceSeconds }), 0o700);
+  forgetOldHolders(wanted);
+  wantHolder(wanted, undefined);
   const submission = {
     name: request.name,
-    jobFile: holderFile,
+    jobFile: file,
     logFile: "/dev/null",
     userArguments: own.userArguments,
   };
-  const { id } = await submitJob(submission, tools);
+  const id = await submit(submission, wanted, tools);
   say(`Submitted ${scheduler.title} job ${id}: the shared allocation "${request.key}"`);
   return id;
+}
+
+/** What is taken of it later holds nothing. */
+async function submit(submission: Submission, wanted: string, tools: BatchTools): Promise<SchedulerId> {
+  try {
+    return (await submitJob(submission, tools)).id;
+  } catch (error) {
+    unwantHolder(wanted);
+    throw error;
+  }
 }
 
 async function findAllocation({ request }: AllocationRun, tools: BatchTools): Promise<SchedulerId> {
@@ -103,7 +126,8 @@ function stepCommand(run: AllocationRun, allocation: SchedulerId) {
 }
 
 /** Ends the allocation, and sees that it is gone. Throws `batch_left`. */
-async function release(request: AllocationRequest, id: SchedulerId, tools: BatchTools): Promise<void> {
+async function release({ request, wanted }: AllocationRun, id: SchedulerId, tools: BatchTools): Promise<void> {
+  unwantHolder(wanted);
   const { scheduler, call, userName } = tools;
   await cancelAndVerify({ ids: [id], name: request.name, scheduler, call, userName }, () => undefined);
 }

@@ -2,12 +2,14 @@ import { existsSync, readdirSync } from "node:fs";
 import { allocationRequest } from "../executor/batch/allocation-request.ts";
 import { inSeconds, limited } from "../executor/batch/call-limit.ts";
 import { cancelAndVerify, cancelCallSeconds, cancelSeconds } from "../executor/batch/cancel.ts";
+import { unwantHolder } from "../executor/batch/holder.ts";
 import { endStep } from "../executor/batch/step.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import { batchName, openScheduler, ownIdEnding, wantedEnding } from "./batch.ts";
 import { remove } from "../workspace/script-files.ts";
 import type { StageContext } from "./context.ts";
+import { allocationsDirectory } from "./job-files.ts";
 import { readPrepared } from "./prepared.ts";
 import type { JobState } from "./state.ts";
 
@@ -54,7 +56,10 @@ async function endThem(context: StageContext, state: JobState, job: Job | undefi
     const isNobodys = request.action === "allocate" && !hasStarted(state);
     // What gives it back at last, whatever becomes of the script, was killed before it could.
     const isOver = request.action === "cancel" && isAbandoned;
-    if (isNobodys || isOver) ended += await endAll(request.name);
+    if (isNobodys || isOver) {
+      unwantHolder(`${allocationsDirectory(state.workspace)}/${request.name}`);
+      ended += await endAll(request.name);
+    }
   }
   return ended + (await endAll(name));
 

@@ -13,6 +13,7 @@ import { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { sinceStart } from "../measure/measurements.ts";
 import { makeRuntimeDirectory } from "../podman/surroundings.ts";
+import { makeDirectory } from "../workspace/directories.ts";
 import { readMemory, remove, writeNew } from "../workspace/script-files.ts";
 import { readEndOfFile } from "../workspace/small-file.ts";
 import { runInAllocation } from "./allocation.ts";
@@ -21,6 +22,7 @@ import { outcomeOf } from "./batch-outcome.ts";
 import { type BatchStage, planBatch } from "./batch-plan.ts";
 import { requirePrepared, withoutPrepare, writeContainerFiles } from "./container-spec.ts";
 import type { StageContext } from "./context.ts";
+import { allocationsDirectory, directoryRules } from "./job-files.ts";
 import { readPrepared } from "./prepared.ts";
 import type { JobState } from "./state.ts";
 
@@ -105,10 +107,13 @@ function noteTimes({ context: { measure }, image, script }: BatchRun, end: Batch
   }
 }
 
-function shared({ state }: BatchStage, { scheduler, programs }: OpenScheduler, request: AllocationRequest) {
+function shared({ context, state }: BatchRun, { scheduler, programs }: OpenScheduler, request: AllocationRequest) {
   if (scheduler.steps === undefined) throw new Error("an allocation of a scheduler without steps");
+  const directory = allocationsDirectory(state.workspace);
+  makeDirectory(state.workspace.base, directory, directoryRules(state.config, context.account));
   return {
     request,
+    wanted: `${directory}/${request.name}`,
     steps: scheduler.steps,
     program: (name: string) => findProgram(name, scheduler, programs),
     environment: programEnvironment(scheduler, programs),

@@ -22,6 +22,11 @@ export function archivesDirectory(workspace: Pick<Workspace, "base">): string {
   return `${workspace.base}/archives`;
 }
 
+/** Where it stands which jobs of the scheduler are to hold allocations that CI jobs of the user share. They outlive each of them. */
+export function allocationsDirectory(workspace: Pick<Workspace, "base">): string {
+  return `${workspace.base}/allocations`;
+}
+
 /** Whose the job's directories must be, and with which mode. */
 export function directoryRules(config: Config, account: Account): DirectoryRules {
   return { uid: account.uid, mode: config.general.group_permissions ? 0o750 : 0o700, home: account.home };

@@ -70,14 +70,23 @@ function jobHandle({ id, sure }: Taken, name: string, tools: BatchTools): Handle
   };
 }
 
-/** Waits until a job runs, and tells the log what it waits for; when the stage is to end, or it waits too long, the job is ended. */
-export async function awaitStart(id: SchedulerId, name: string, tools: BatchTools): Promise<void> {
+/**
+ * Waits until a job runs, and tells the log what it waits for. When it waits too long it is ended; when the stage is to end, too, unless
+ * it is others' as well.
+ * Throws `queue_timeout`, `batch_ended` when it has ended before it began, or `batch_left`.
+ */
+export async function awaitStart(
+  id: SchedulerId,
+  name: string,
+  tools: BatchTools,
+  whose: "own" | "shared" = "own",
+): Promise<void> {
   const handle = jobHandle({ id, sure: true }, name, tools);
   const watch = new JobWatch(handle.title, tools.patience, now());
   const { stop } = tools;
   while (!watch.running) {
     const verdict = watch.verdict(now());
-    if (stop.aborted || verdict?.kind === "queue-timeout") await handle.end(() => undefined);
+    if ((stop.aborted && whose === "own") || verdict?.kind === "queue-timeout") await handle.end(() => undefined);
     if (stop.aborted) return;
     if (verdict?.kind === "queue-timeout") throw queueTimeout(handle.title, verdict.seconds);
     if (verdict?.kind === "ended") {

@@ -17,4 +17,12 @@ export function otherOwnIds(path: string): string[] {
   return names.flatMap((name) => readOwnId(join(directory, name)) ?? []);
 }
 
+/**
+ * What two ways to write the same id have in common. Flux writes ids with one of two first letters, PBS with its server in one of two
+ * ways, and Slurm with its cluster where a user has chosen one.
+ */
+export function plainId(id: string): string {
+  return id.replace(/^[\u0192f]/u, "").replace(/[.;].*$/, "");
+}
+
 const limitBytes = 1024;

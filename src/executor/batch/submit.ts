@@ -4,6 +4,7 @@ import type { BatchTools } from "./following.ts";
 import { callSeconds } from "./programs.ts";
 import { formatDuration } from "./job-watch.ts";
 import { inSeconds, limited } from "./call-limit.ts";
+import { plainId } from "./own-id.ts";
 import type { SchedulerId, Submission, Submitted } from "./scheduler.ts";
 
 /** What submitting needs. */
@@ -156,9 +157,7 @@ async function findEnded(
 
 /** All steps of a CI job have one name, and the one before may still be in the queue, or remembered. */
 function isNew(id: SchedulerId, traces: Traces | undefined): boolean {
-  // Flux writes ids with one of two first letters; PBS adds its server, in one of two ways.
-  const plain = (text: string) => text.replace(/^\u0192/u, "f").replace(/\..*$/, "");
-  return !(traces?.earlier() ?? []).some((other) => plain(other) === plain(id));
+  return !(traces?.earlier() ?? []).some((other) => plainId(other) === plainId(id));
 }
 
 function interrupted(title: string): JacamarError {

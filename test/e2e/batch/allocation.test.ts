@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { slurmMissing } from "../../harness/slurm.ts";
 import type { AnyJob, Wanted } from "../stopping/jobs.ts";
@@ -107,6 +109,70 @@ describe("an allocation that CI jobs share", { skip: slurmMissing() }, () => {
     await last.run("build_script", "true");
     await last.cleanup();
     assert.deepEqual(cluster.queue(), []);
+  });
+
+  it("is given back by cleanup when the driver that was to give it back is killed", async () => {
+    const first = await ready("allocate", "left");
+    await first.run("build_script", "true");
+    await first.cleanup();
+    const last = await ready("cancel", "left");
+    const running = last.start("build_script", last.exporting("echo up; sleep 300"));
+    await running.until("up", 30);
+    running.killGroup("SIGKILL");
+    running.closeOutput();
+    await running.done;
+    assert.equal((await last.cleanup()).exitCode, 0);
+    assert.deepEqual(cluster.queue(), []);
+  });
+
+  it("stays for others when one that waits for it is cancelled", async () => {
+    const variables = { SCHEDULER_PARAMETERS: "--hold" };
+    const first = await ready("allocate", "waited for", { variables });
+    const taking = first.start("build_script", "echo ran");
+    await taking.until("waits in the queue", 30);
+    const other = await ready("reattach", "waited for");
+    const waiting = other.start("build_script", "echo ran");
+    await waiting.until("waits in the queue", 30);
+    waiting.killGroup("SIGTERM");
+    assert.equal((await waiting.done).exitCode, 2);
+    assert.equal((await other.cleanup()).exitCode, 0);
+    assert.equal(cluster.queue().length, 1);
+    cluster.ask("scontrol", "release", cluster.ask("squeue", "--noheader", "--format=%A").trim());
+    assert.equal((await taking.done).exitCode, 0);
+    await first.cleanup();
+    const last = await ready("cancel", "waited for");
+    await last.run("build_script", "true");
+    await last.cleanup();
+    assert.deepEqual(cluster.queue(), []);
+  });
+
+  it("is given back at once when Slurm has taken it so late that nobody waits for it", async () => {
+    const bin = join(cluster.jobs.directory, "late-bin");
+    mkdirSync(bin, { mode: 0o755 });
+    for (const name of ["squeue", "scontrol", "scancel", "sacct", "srun"])
+      symlinkSync(`/usr/bin/${name}`, join(bin, name));
+    // The answer is lost, and the job is submitted when the test says so.
+    const go = join(cluster.jobs.directory, "go");
+    const sbatch = `#!/bin/bash
+cp "\${!#}" ${go}.job
+set -- "\${@:1:$#-1}" ${go}.job
+setsid sh -c 'until [ -e ${go} ]; do sleep 0.2; done; exec /usr/bin/sbatch "$@"' - "$@" >/dev/null 2>&1 &
+kill -KILL $$
+`;
+    writeFileSync(join(bin, "sbatch"), sbatch, { mode: 0o755 });
+    const variables = { SCHEDULER_PARAMETERS: "--time=5" };
+    const lost = await ready("allocate", "late", { variables, batch: `scheduler_bin = ${JSON.stringify(bin)}` });
+    const running = lost.start("build_script", "echo ran");
+    await running.until("Looking for", 60);
+    running.killGroup("SIGTERM");
+    assert.equal((await running.done).exitCode, 2);
+    assert.equal((await lost.cleanup()).exitCode, 0);
+    writeFileSync(go, "");
+    const state = () =>
+      cluster.ask("squeue", "--noheader", "--states=all", "--name=jacamar-ci-shared-17-late", "--format=%T").trim();
+    for (let look = 0; look < 300 && !/FAILED/.test(state()); look += 1)
+      await new Promise((done) => setTimeout(done, 200));
+    assert.equal(state(), "FAILED");
   });
 
   it("is taken back when the job that waits for it is cancelled or its driver killed", async () => {
