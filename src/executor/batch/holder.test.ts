@@ -24,7 +24,7 @@ const wanted = join(directory, "jacamar-ci-shared-7-it's $(mine)");
 
 describe("holderFile()", () => {
   /** Whether the job holds its allocation. It is ended when it has held it for a while. */
-  async function hold(environment: Readonly<Record<string, string>>, spec: Partial<HolderSpec> = {}, seconds = 2) {
+  async function hold(environment: Readonly<Record<string, string>>, spec: Partial<HolderSpec> = {}, seconds = 1) {
     const path = join(directory, "holder");
     writeFileSync(path, holderFile({ wanted, ownId: slurm.ownId, patienceSeconds: 0, ...spec }), { mode: 0o700 });
     const command = { argv: [path] as const, environment: { PATH: "/usr/bin:/bin", ...environment } };
@@ -60,7 +60,7 @@ describe("holderFile()", () => {
 
   test("waits until it is known, and has patience with a shared file system", async () => {
     wantHolder(wanted, undefined);
-    setTimeout(() => wantHolder(wanted, toId("17")), 1500);
+    setTimeout(() => wantHolder(wanted, toId("17")), 500);
     assert.equal(await hold({ SLURM_JOB_ID: "17" }), "holds");
     unwantHolder(wanted);
     setTimeout(() => wantHolder(wanted, toId("17")), 500);
