@@ -1,6 +1,7 @@
+import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { readUidMin } from "../account/login-definitions.ts";
-import { accountNumbered, lookUpAccount } from "../account/lookup.ts";
+import { knownNames, lookUpAccount } from "../account/lookup.ts";
 import { becomeUser } from "../downscope/setuid.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Config } from "../config/schema.ts";
@@ -8,7 +9,6 @@ import { printable } from "../log/job-log.ts";
 import { capture } from "../process/capture.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import type { ReapArguments } from "./arguments.ts";
-import { namesInDataDir } from "./names-in-data-dir.ts";
 
 /** What one user may take: programs of theirs run meanwhile. A scheduler's node waits for its epilog. */
 const userSeconds = 600;
@@ -100,9 +100,8 @@ function requireRoot(): void {
  */
 async function usersOf(config: Config): Promise<string[]> {
   const { data_dir: dataDir } = config.general;
-  if (!/^(?:\$HOME|~)/.test(dataDir)) {
-    return known(await namesInDataDir(dataDir, async (uid) => (await accountNumbered(uid))?.name));
-  }
+  // By name alone: what lies there is the users', and may be a file system of theirs that hangs.
+  if (!/^(?:\$HOME|~)/.test(dataDir)) return known(readdirSync(dataDir));
   const { ending, stdout } = await capture(
     { argv: ["getent", "passwd"], environment: { PATH: "/usr/bin:/bin", LC_ALL: "C" }, workingDirectory: "/" },
     { timeoutSeconds: 60 },
@@ -115,11 +114,24 @@ async function usersOf(config: Config): Promise<string[]> {
   return known(stdout.split("\n").map((line) => line.split(":")[0] ?? ""));
 }
 
+/** As many names of Linux's length fit one command line by far. */
+const namesAtOnce = 500;
+
+/**
+ * The people among the names. Somebody who may make directories in `data_dir` can make very many, so the name service is first asked for
+ * hundreds at once.
+ */
 async function known(names: readonly string[]): Promise<string[]> {
+  const plausible = [...new Set(names)].filter((name) => /^[A-Za-z0-9_][A-Za-z0-9_.@-]*$/.test(name));
+  const there: string[] = [];
+  for (let from = 0; from < plausible.length; from += namesAtOnce) {
+    const some = plausible.slice(from, from + namesAtOnce);
+    const found = await knownNames("passwd", some);
+    there.push(...some.filter((name) => found.has(name)));
+  }
   const uidMin = readUidMin();
   const users: string[] = [];
-  for (const name of new Set(names)) {
-    if (!/^[A-Za-z0-9_][A-Za-z0-9_.@-]*$/.test(name)) continue;
+  for (const name of there) {
     const answer = await lookUpAccount(name);
     const isUser = answer.found && answer.account.name === name && answer.account.uid >= uidMin;
     if (isUser && answer.account.uid < 65534) users.push(name);

@@ -119,6 +119,31 @@ describe("a stranger who takes a user's directory in data_dir first", { skip }, 
   });
 });
 
+describe("a stranger who makes thousands of directories beside those of the users", { skip }, () => {
+  it("does not keep jacamar reap from any of them", async () => {
+    const script = 'cd "$1" && seq -f "name-%.0f" 5000 | xargs mkdir';
+    const made = await asUser(attacker ?? root, ["sh", "-c", script, "-", place], { cwd: "/" });
+    assert.equal(made.exitCode, 0, logOf(made));
+    const own = await asUser(jobs.user, ["mkdir", "-m", "0700", join(place, jobs.user.name)], { cwd: "/" });
+    assert.equal(own.exitCode, 0, logOf(own));
+    const configuration = join(place, "jacamar.toml");
+    writeFileSync(configuration, `[general]\nexecutor = "shell"\ndata_dir = ${JSON.stringify(place)}\n`, {
+      mode: 0o644,
+    });
+    const argv = [jobs.stage.jacamar, "reap", "--configuration", configuration, "--all-users"];
+    const seen = await asUser(
+      root,
+      ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=execve", "-o", join(place, "calls"), ...argv],
+      {
+        cwd: "/",
+      },
+    );
+    assert.equal(seen.stdout, `Nothing is left of dead jobs of ${jobs.user.name}\n`, logOf(seen));
+    const asked = readFileSync(join(place, "calls"), "latin1").match(/execve\("[^"]*getent"/g) ?? [];
+    assert.ok(asked.length > 0 && asked.length < 50, `the name service was asked ${asked.length} times`);
+  });
+});
+
 describe("a stranger who takes /tmp/jacamar-ci-UID first", { skip }, () => {
   it("does not become the runtime directory of jacamar reap's Podman", async () => {
     // The accounts change places: the test's own user has such a directory already.
