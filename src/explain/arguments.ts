@@ -1,6 +1,7 @@
 import { usualConfiguration } from "../config/usual-place.ts";
 import { parseArguments, usage } from "../terminal/arguments.ts";
 import { explainCommand } from "../terminal/commands/explain.ts";
+import { didYouMean } from "../terminal/nearest.ts";
 
 /** What the user asked for on the command line. */
 export interface ExplainArguments {
@@ -34,6 +35,11 @@ export function parseExplainArguments(argv: readonly string[]): ExplainArguments
       if (!isNumber) throw usage(explainCommand, `--${name} is no whole number`);
     }
   }
+  const stages = values.stage ?? [];
+  const unknown = stages.find((name) => !isStage(name));
+  if (unknown !== undefined) {
+    throw usage(explainCommand, `There is no stage "${unknown}"${didYouMean(unknown, stageNames)}`);
+  }
   return {
     help: values.help === true,
     configuration: values.configuration ?? usualConfiguration,
@@ -42,9 +48,16 @@ export function parseExplainArguments(argv: readonly string[]): ExplainArguments
     job: values.job,
     login: values.login,
     runAs: values["run-as"],
-    stages: values.stage ?? [],
+    stages,
     runnerToken: values["runner-token"] ?? "runner",
     slot: Number(values.slot ?? "0"),
     runnerId: Number(values["runner-id"] ?? "0"),
   };
+}
+
+const stageNames: readonly string[] = explainCommand.options.stage.completes.words;
+
+/** `run` of a job has steps with names of the user's. */
+function isStage(name: string): boolean {
+  return stageNames.includes(name) || /^step_[A-Za-z0-9_-]+$/.test(name);
 }

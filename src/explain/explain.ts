@@ -24,7 +24,7 @@ import { explainStages } from "./stages.ts";
  * `jacamar explain`: tells what would become of a job, by the code that would do it. Returns 0 when the job would run, 1 when it
  * would be refused. Nothing is executed but the name service asked.
  *
- * Throws `usage`, `config_invalid`, `config_unreadable`, `job_response_invalid` or `pipeline_invalid`.
+ * Throws `usage`, `config_invalid`, `config_unreadable` or `job_response_invalid`.
  */
 export async function runExplain(argv: readonly string[], terminal: Terminal): Promise<number> {
   const wanted = parseExplainArguments(argv);
@@ -33,7 +33,7 @@ export async function runExplain(argv: readonly string[], terminal: Terminal): P
     return 0;
   }
   const config = await loadConfiguration(resolve(terminal.workingDirectory, wanted.configuration));
-  const { job, environment, warnings } = readWanted(wanted, terminal);
+  const { job, environment, warnings } = understood(() => readWanted(wanted, terminal));
   const variables = new UserVariables(environment);
   const secrets = secretsOf(job);
   const say = (text: string) => terminal.stdout.write(`${hide(printable(text), secrets)}\n`);
@@ -81,6 +81,17 @@ async function tell(
   }
   const state: JobState = { config, workspace, jobKey: jobKeyOf(job), life: newJobLife(job.timeoutSeconds) };
   for (const line of await explainStages({ state, job, account, variables }, wanted.stages)) say(line);
+}
+
+/** A pipeline file that cannot be understood is a mistake in the call: nobody has refused a job. */
+function understood<Result>(read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof JacamarError) || error.code !== "pipeline_invalid") throw error;
+    const { message, hint } = error;
+    throw new JacamarError("usage", message, { cause: error, ...(hint === undefined ? {} : { hint }) });
+  }
 }
 
 interface WantedJob {

@@ -1,4 +1,4 @@
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { JacamarError } from "../error/error.ts";
 import { jobResponse, namedImages } from "./job-response.ts";
 import { type JobFacts, runnerVariables, serverVariables } from "./job-variables.ts";
@@ -17,6 +17,7 @@ export interface DescribedJob {
 }
 
 export interface JobWanted {
+  /** An absolute path; its directory gives the project its name. */
   readonly file: string;
   readonly text: string;
   readonly readLocal: (path: string) => string | undefined;
@@ -45,7 +46,7 @@ export function describeJob(wanted: JobWanted): DescribedJob {
     pipeline: {
       pipelineId: 1,
       projectId: 1,
-      projectPath: `${wanted.login}/${basename(process.cwd()).replaceAll(/[^A-Za-z0-9_.-]/g, "-")}`,
+      projectPath: `${wanted.login}/${basename(dirname(wanted.file)).replaceAll(/[^A-Za-z0-9_.-]/g, "-")}`,
       configPath: basename(wanted.file),
       sources: undefined,
       user: { login: wanted.login, name: wanted.login, email: `${wanted.login}@localhost`, id: 1 },

@@ -1,5 +1,22 @@
 import { type CommandDescription, helpOption } from "./description.ts";
 
+/** The stages that GitLab Runner sends (facts/gitlab-runner.md, 1.6). */
+const stages = [
+  "prepare_script",
+  "get_sources",
+  "clear_worktree",
+  "restore_cache",
+  "download_artifacts",
+  "build_script",
+  "step_script",
+  "after_script",
+  "archive_cache",
+  "archive_cache_on_failure",
+  "upload_artifacts_on_success",
+  "upload_artifacts_on_failure",
+  "cleanup_file_variables",
+] as const;
+
 export const explainCommand = {
   name: "explain",
   audience: "administrators",
@@ -51,6 +68,7 @@ export const explainCommand = {
       multiple: true,
       value: "STAGE",
       summary: "show the commands of this stage; may be repeated (default: build_script and after_script)",
+      completes: { words: stages },
     },
     help: helpOption,
   },
