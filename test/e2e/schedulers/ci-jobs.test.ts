@@ -8,7 +8,7 @@ const demo = "localhost/jacamar-demo";
 const kinds: readonly StandInKind[] = ["slurm", "flux", "pbs", "lsf"];
 
 // For every scheduler, as it is played.
-describe("what a real Slurm shows in test/e2e/batch/", { concurrency: 2 }, () => {
+describe("what a real Slurm shows in test/e2e/batch/", { concurrency: 4 }, () => {
   for (const kind of kinds) {
     describe(`a CI job with the executor ${kind}`, { concurrency: 1 }, () => {
       let cluster: PlayedCluster;
