@@ -1,6 +1,6 @@
 // Makes the documentation a site in dist/site, and fails on a link that leads nowhere, a page that nothing leads to, and a sample
 // of TOML, JSON or YAML that cannot be read. With --check nothing is written.
-import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, posix } from "node:path";
 import { Marked, type Token, type Tokens } from "marked";
 import { parse as parseToml } from "smol-toml";
@@ -8,16 +8,34 @@ import { parse as parseYaml } from "yaml";
 
 const checkout = join(import.meta.dirname, "..");
 const outdir = join(checkout, "dist/site");
-const pages = [
-  "README.md",
-  "SECURITY.md",
-  "CONTRIBUTING.md",
-  ...globSync("docs/**/*.md", { cwd: checkout }).toSorted(),
-];
-const files = new Set([
-  ...pages,
-  ...globSync("{LICENSE*,CHANGELOG.md,docs/*.json,examples/**,packaging/**}", { cwd: checkout }),
-]);
+/** What the list of pages shows, in this order. A page of docs/ that no part names stands in the last. */
+const parts: Readonly<Record<string, readonly string[]>> = {
+  Start: ["README.md", "docs/installation.md", "docs/init.md", "examples/README.md", "docs/upgrading.md"],
+  "For administrators": [
+    "docs/administration.md",
+    "docs/authorization.md",
+    "docs/schedulers/nodes.md",
+    "docs/schedulers/slurm.md",
+    "docs/schedulers/flux.md",
+    "docs/schedulers/pbs.md",
+    "docs/schedulers/lsf.md",
+    "docs/record.md",
+    "docs/report.md",
+    "docs/system-log.md",
+  ],
+  "For users": ["docs/podman.md", "docs/batch.md", "docs/when-things-go-wrong.md"],
+  Reference: ["docs/configuration.md", "docs/commands.md", "docs/errors.md", "docs/check.md", "docs/doctor.md"],
+  "About the program": [
+    "SECURITY.md",
+    "docs/architecture.md",
+    "docs/performance.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+  ],
+};
+const listed = Object.values(parts).flat();
+const pages = [...listed, ...globSync("docs/**/*.md", { cwd: checkout }).filter((path) => !listed.includes(path))];
+const files = new Set([...pages, ...globSync("{LICENSE*,docs/*.json,examples/**,packaging/**}", { cwd: checkout })]);
 
 interface Page {
   readonly path: string;
@@ -88,14 +106,55 @@ function sampleProblems({ path, tokens }: Page): string[] {
   });
 }
 
-function write(page: Page): void {
-  const target = join(outdir, htmlPath(page.path));
+function write(path: string, text: string): void {
+  const target = join(outdir, path);
   mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(target, html(page));
+  writeFileSync(target, text);
 }
 
 function htmlPath(path: string): string {
-  return path === "README.md" ? "index.html" : path.replace(/\.md$/, ".html");
+  return path.replace(/(?:(^|\/)README)?\.md$/, (name, before?: string) =>
+    name.endsWith("README.md") ? `${before ?? ""}index.html` : ".html",
+  );
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(join(checkout, path), { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** A directory of examples that a page links to: its files, one after the other. */
+function directoryPage(path: string): Page {
+  const names = globSync(`${path}/{*,.*}`, { cwd: checkout })
+    .filter((name) => !isDirectory(name))
+    .toSorted();
+  const text = names
+    .map((name) => `## ${basename(name)}\n\n\`\`\`\n${readFileSync(join(checkout, name), "utf8").trimEnd()}\n\`\`\`\n`)
+    .join("\n");
+  return { path: `${path}/README.md`, title: path, tokens: marked.lexer(`# ${path}\n\n${text}`), anchors: new Set() };
+}
+
+/** Writes the pages, and what they link to beside them. Returns the links that lead nowhere in the site. */
+function writeSite(): string[] {
+  rmSync(outdir, { recursive: true, force: true });
+  const others = [...linked].filter((path) => !byPath.has(path));
+  const written = new Map<string, string>();
+  for (const page of [...read, ...others.filter(isDirectory).map(directoryPage)]) {
+    written.set(htmlPath(page.path), html(page));
+  }
+  for (const [path, text] of written) write(path, text);
+  for (const path of others.filter((name) => !isDirectory(name))) {
+    mkdirSync(dirname(join(outdir, path)), { recursive: true });
+    copyFileSync(join(checkout, path), join(outdir, path));
+    written.set(path, "");
+  }
+  return [...written].flatMap(([path, text]) =>
+    [...text.matchAll(/ href="([^"#]+)(?:#([^"]*))?"/g)].flatMap(([, href = "", anchor]) => {
+      if (/^(?:https?|mailto):/.test(href)) return [];
+      const target = written.get(posix.normalize(posix.join(posix.dirname(path), href)));
+      const isThere = target !== undefined && (anchor === undefined || target.includes(` id="${anchor}"`));
+      return isThere ? [] : [`site: ${path}: ${href} leads nowhere`];
+    }),
+  );
 }
 
 function html(page: Page): string {
@@ -105,9 +164,7 @@ function html(page: Page): string {
         return `<h${depth} id="${anchorOf(text)}">${this.parser.parseInline(tokens)}</h${depth}>\n`;
       },
       link({ href, tokens }) {
-        const inner = /^(?:https?|mailto):/.test(href)
-          ? href
-          : href.replace(/(?:README)?\.md(?=#|$)/, (name) => (name === "README.md" ? "index.html" : ".html"));
+        const inner = /^(?:https?|mailto):/.test(href) ? href : siteLink(page, href);
         return `<a href="${escaped(inner)}">${this.parser.parseInline(tokens)}</a>`;
       },
       // A page is text: what looks like markup in it is none.
@@ -115,22 +172,55 @@ function html(page: Page): string {
     },
   });
   const up = "../".repeat(page.path.split("/").length - 1);
-  const list = read.map(({ path, title }) => {
+  const entry = ({ path, title }: Page): string => {
     const current = path === page.path ? ' aria-current="page"' : "";
     return `<li><a href="${up}${htmlPath(path)}"${current}>${escaped(title)}</a></li>`;
+  };
+  const list = Object.entries(parts).map(([part, paths], index, all) => {
+    const own = read.filter(({ path }) => paths.includes(path) || (index === all.length - 1 && !listed.includes(path)));
+    const inOrder = own.toSorted((a, b) => paths.indexOf(a.path) - paths.indexOf(b.path));
+    return `<h2>${part}</h2>\n<ul>\n${inOrder.map(entry).join("\n")}\n</ul>`;
   });
   return `<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>${escaped(page.title)}</title>
 <style>${style}</style>
-<nav><ul>${list.join("\n")}</ul></nav>
+</head>
+<body>
+<a class="jump" href="#pages">All pages</a>
 <main>
-${renderer.parser([...page.tokens])}
+${withContents(page, renderer.parser([...page.tokens]))}
 </main>
+<nav id="pages" aria-label="All pages">
+${list.join("\n")}
+</nav>
+</body>
 </html>
 `;
+}
+
+function siteLink(page: Page, href: string): string {
+  const [file = "", anchor] = href.split("#");
+  const target = file === "" ? page.path : posix.normalize(posix.join(posix.dirname(page.path), file));
+  const path = htmlPath(isDirectory(target) ? `${target}/README.md` : target);
+  const from = posix.dirname(page.path);
+  return `${file === "" ? "" : posix.relative(from, path)}${anchor === undefined ? "" : `#${anchor}`}`;
+}
+
+/** A page of many parts begins with a list of them. */
+function withContents(page: Page, body: string): string {
+  const headings = page.tokens.filter(
+    (token): token is Tokens.Heading => token.type === "heading" && token.depth === 2,
+  );
+  if (headings.length < 6) return body;
+  const entries = headings.map(
+    ({ text }) => `<li><a href="#${anchorOf(text)}">${escaped(text.replaceAll("`", ""))}</a></li>`,
+  );
+  const list = `<details class="contents"><summary>On this page</summary>\n<ul>\n${entries.join("\n")}\n</ul>\n</details>\n`;
+  return body.replace("</h1>\n", (end) => end + list);
 }
 
 function escaped(text: string): string {
@@ -138,14 +228,23 @@ function escaped(text: string): string {
 }
 
 const style = `
-:root { color-scheme: light dark; }
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 25%, transparent); }
 body { margin: 0 auto; max-width: 76rem; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif; }
-nav ul { list-style: none; padding: 0; columns: 14rem; }
+main { max-width: 52rem; min-width: 0; overflow-wrap: anywhere; }
+nav { margin-top: 2rem; border-top: 1px solid var(--line); }
+nav h2 { font-size: 1rem; margin: 1rem 0 0; }
+nav ul { list-style: none; margin: 0; padding: 0; }
 nav a[aria-current] { font-weight: bold; }
-main { max-width: 52rem; overflow-wrap: anywhere; }
 pre, table { display: block; overflow-x: auto; }
-pre { padding: .75rem; border: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
-td, th { padding: .25rem .5rem; text-align: left; vertical-align: top; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+pre { padding: .75rem; border: 1px solid var(--line); }
+td, th { overflow-wrap: break-word; padding: .25rem .5rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+@media (min-width: 64rem) {
+  body { display: grid; grid-template-columns: 16rem 1fr; gap: 2rem; }
+  nav { grid-column: 1; grid-row: 1; margin: 0; border: 0; }
+  main { grid-column: 2; grid-row: 1; }
+  .jump { display: none; }
+}
+@media print { nav, .jump { display: none; } }
 `;
 
 const read = pages.map(readPage);
@@ -153,7 +252,7 @@ const byPath = new Map(read.map((page) => [page.path, page]));
 const linked = new Set(["README.md"]);
 const problems = read.flatMap((page) => [...linkProblems(page), ...sampleProblems(page)]);
 for (const { path } of read) if (!linked.has(path)) problems.push(`${path}: no page leads here`);
+if (problems.length === 0 && !process.argv.includes("--check")) problems.push(...writeSite());
 for (const problem of problems) console.error(problem);
 if (problems.length > 0) process.exitCode = 1;
-else if (!process.argv.includes("--check")) for (const page of read) write(page);
 console.log(`documentation: ${read.length} pages, ${problems.length} problems`);
