@@ -1,5 +1,5 @@
 import { JacamarError } from "../error/error.ts";
-import type { JobLog } from "../log/job-log.ts";
+import { type JobLog, printableLine } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { Fold } from "../log/fold.ts";
 import { Still } from "../log/still.ts";
@@ -64,7 +64,7 @@ export async function bringImage(
   if (!hasBash) log.say(`The ${what} has no /bin/bash: its scripts run with /bin/sh`);
   if (plan.role === "user" && image.user !== "" && plan.user === undefined) {
     log.say(
-      `The image is made for its user "${image.user}"; in this job it runs as root of the container, which is you outside`,
+      `The image is made for its user "${printableLine(image.user)}"; in this job it runs as root of the container, which is you outside`,
     );
   }
   return { image, prepared: { id: image.id, hasBash, user: image.user } };

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
-import type { JobLog } from "../log/job-log.ts";
+import { type JobLog, printableLine } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { bashEnvironment, bashProgram } from "../mechanism/bash.ts";
 import { containerLabels } from "../mechanism/podman/command.ts";
@@ -58,7 +58,8 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   });
   throwIfStopped(context.stop);
   if (job.serviceNames.length > 0) {
-    log.say(`WARNING: services are not supported by this runner, and are not started: ${job.serviceNames.join(", ")}`);
+    const names = printableLine(job.serviceNames.join(", "));
+    log.say(`WARNING: services are not supported by this runner, and are not started: ${names}`);
   }
   if (!images.user && !isBatch(config)) return;
   try {

@@ -63,7 +63,10 @@ export function findingsOf(looked: readonly Looked[]): Finding[] {
 /** The same for a program. */
 export function asJson(heading: Heading, looked: readonly Looked[]): string {
   const checks = looked.map(({ check, outcome, milliseconds }) => ({ check: check.name, ...outcome, milliseconds }));
-  return `${JSON.stringify({ ...heading, checks }, undefined, 2)}\n`;
+  const text = JSON.stringify({ ...heading, checks }, undefined, 2);
+  // JSON lets them be, and a terminal does not: a user's program may have said them, and root may be who reads.
+  const plain = text.replaceAll(/[\u007f-\u009f]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`);
+  return `${plain}\n`;
 }
 
 /** A finding in a job log, for the user: what it is, and what to do or to ask for. */

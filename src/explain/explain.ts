@@ -10,7 +10,7 @@ import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { type Job, parseJob } from "../gitlab/job.ts";
 import { newJobLife } from "../gitlab/job-life.ts";
 import { UserVariables } from "../gitlab/variables.ts";
-import { printable } from "../log/job-log.ts";
+import { printable, printableLine } from "../log/job-log.ts";
 import { explainCommand } from "../terminal/commands/explain.ts";
 import { helpText } from "../terminal/help.ts";
 import type { Terminal } from "../terminal/terminal.ts";
@@ -39,7 +39,8 @@ export async function runExplain(argv: readonly string[], terminal: Terminal): P
   const say = (text: string) => terminal.stdout.write(`${hide(printable(text), secrets)}\n`);
   for (const warning of warnings) say(`WARNING: ${warning}`);
 
-  say(`Job ${job.id} "${job.name}" of ${job.projectPath === "" ? job.projectSlug : job.projectPath}`);
+  const project = job.projectPath === "" ? job.projectSlug : job.projectPath;
+  say(`Job ${job.id} "${printableLine(job.name)}" of ${printableLine(project)}`);
   say(`Executor ${config.general.executor}, run mechanism ${config.general.run_mechanism ?? "none"}\n`);
   const login = wanted.login ?? variables.get("GITLAB_USER_LOGIN")?.text ?? userInfo().username;
   const identity = await explainIdentity(config, job, variables, {

@@ -10,7 +10,7 @@ import { loadConfiguration } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { JacamarError } from "../error/error.ts";
 import { isJobKey, type JobKey } from "../gitlab/job-key.ts";
-import { JobLog, printable } from "../log/job-log.ts";
+import { JobLog, printableLine } from "../log/job-log.ts";
 import { size } from "../measure/summary.ts";
 import { bashEnvironment } from "../mechanism/bash.ts";
 import { makeRoom, roomToMake } from "../podman/archive-eviction.ts";
@@ -51,7 +51,7 @@ export async function runReap(argv: readonly string[], terminal: Terminal): Prom
     throw new JacamarError("usage", "root has no jobs of its own", { hint: "Give --user NAME or --all-users." });
   }
   // Names that a user chose must not look like further lines.
-  const say = (line: string) => void terminal.stdout.write(`${printable(line).replaceAll("\n", "\\x0a")}\n`);
+  const say = (line: string) => void terminal.stdout.write(`${printableLine(line)}\n`);
   return new Reaper(config, account, wanted, say).reap();
 }
 

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { JacamarError } from "../../error/error.ts";
+import { printableLine } from "../../log/job-log.ts";
 import type { Wish } from "../../gitlab/variables.ts";
 
 /** What a CI job wants to do with an allocation that it shares with others (facts/jacamar.md, Executors). */
 export interface AllocationRequest {
   readonly action: "allocate" | "reattach" | "cancel";
-  /** As the user knows it. */
+  /** As the user knows it, on one line. */
   readonly key: string;
   /** The scheduler's name for the allocation: of this project alone. That it is the user's own, the scheduler sees to. */
   readonly name: string;
@@ -31,7 +32,7 @@ export function allocationRequest(
   }
   const given = key?.text.trim() ?? "";
   const text = given === "" ? `ci-build-${job.pipelineId}` : given;
-  return { action: word, key: text, name: `jacamar-ci-shared-${job.projectId}-${plain(text)}` };
+  return { action: word, key: printableLine(text), name: `jacamar-ci-shared-${job.projectId}-${plain(text)}` };
 }
 
 /** A key is the user's text. What is no plain name stands for itself by its digest. */

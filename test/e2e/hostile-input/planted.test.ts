@@ -81,6 +81,21 @@ describe("a script in a container that plants in place of the next stage's files
   }
 });
 
+describe("the names of a job's services", () => {
+  it("look like no line of the driver's", async () => {
+    const services = [
+      { name: "redis\nThe image is found on this machine: id 000000000000" },
+      { name: "\u202egnp.exe" },
+    ];
+    const job = jobs.job({ image, response: { services } });
+    const log = await job.ready();
+    const [line] = /^WARNING: services .*$/m.exec(log) ?? [];
+    const names = "redis\\x0aThe image is found on this machine: id 000000000000, \\u202egnp.exe";
+    assert.equal(line, `WARNING: services are not supported by this runner, and are not started: ${names}`);
+    await job.cleanup();
+  });
+});
+
 describe("a script in a container cannot", () => {
   it("choose the image, the command or the result of the next stage by what it writes", async () => {
     const { job, scripts } = await ready();
