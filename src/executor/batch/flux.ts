@@ -5,8 +5,8 @@ import {
   type Answer,
   type CallScheduler,
   type End,
-  lastLine,
   type QueueState,
+  readSubmitted,
   said,
   type Scheduler,
   type SchedulerId,
@@ -137,10 +137,7 @@ const away =
 
 /** What `flux batch` answered: the id alone, in UTF-8 or, where the locale has none, in ASCII. */
 export function readFluxSubmission(answer: Answer): Submitted {
-  const [id] = toIds(lastLine(answer));
-  if (answer.exitCode === 0 && id !== undefined) return { kind: "accepted", id };
-  const refused = answer.exitCode !== undefined && answer.exitCode !== 0 && answer.stderr.trim() !== "";
-  return { kind: refused && !away.test(answer.stderr) ? "refused" : "unanswered", said: said(answer) };
+  return readSubmitted(answer, (line) => toIds(line)[0], away);
 }
 
 const unset = v.literal("");

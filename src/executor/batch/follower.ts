@@ -1,6 +1,8 @@
 import { rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { pause } from "../../process/signals.ts";
+import { lookAnew } from "../../workspace/look-anew.ts";
 import { writeNew } from "../../workspace/script-files.ts";
 import type { BatchEnd, BatchTools, Handle } from "./following.ts";
 import { JobWatch, type Verdict } from "./job-watch.ts";
@@ -76,6 +78,7 @@ export class Follower {
   /** Passes on what is new; returns the job's status once it is there. */
   #look(): JobStatus | undefined {
     const { files } = this.#tools;
+    lookAnew(dirname(files.status));
     const start = readJobStart(files.started);
     if (start) this.#sayAll(this.#watch.begun(start, now()));
     // Before the output: what the status counts has been written by then.

@@ -5,6 +5,7 @@ import {
   type CallScheduler,
   type End,
   type QueueState,
+  readSubmitted,
   said,
   type Scheduler,
   type SchedulerId,
@@ -106,11 +107,7 @@ const away =
 
 /** What bsub answered: `Job <123> is submitted to queue <normal>.` among what the site's own scripts print. */
 export function readLsfSubmission(answer: Answer): Submitted {
-  const number = /^\s*Job <(\d+)> is submitted\b/m.exec(answer.stdout)?.[1] ?? "";
-  const [id] = toIds(number);
-  if (answer.exitCode === 0 && id !== undefined) return { kind: "accepted", id };
-  const refused = answer.exitCode !== undefined && answer.exitCode !== 0 && answer.stderr.trim() !== "";
-  return { kind: refused && !away.test(answer.stderr) ? "refused" : "unanswered", said: said(answer) };
+  return readSubmitted(answer, (line) => toIds(/^Job <(\d+)> is submitted\b/.exec(line)?.[1] ?? "")[0], away);
 }
 
 const recordSchema = v.object({

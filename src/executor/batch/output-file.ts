@@ -1,4 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { dirname } from "node:path";
+import { lookAnew } from "../../workspace/look-anew.ts";
 
 /** What went wrong with an output file, once each. */
 export type OutputTrouble = "truncated" | "replaced" | "deleted";
@@ -90,6 +92,7 @@ export class OutputFile {
     } catch {
       // It was there and is gone; the writer still has it, and so have we.
       if (this.#descriptor !== undefined) this.#tell("deleted");
+      else lookAnew(dirname(this.#path));
       return;
     }
     const file = fstatSync(descriptor, { bigint: true });

@@ -101,6 +101,7 @@ describe("findOwn() with getopt's options", () => {
     [["-"], "-", /no option/],
     [["--", "run.sh"], "--", /no option/],
     [["-N", "1", ":", "-N", "2"], ":", /no option/],
+    [["--unheard-of", ":", "-N2"], ":", /no option/],
     [[""], "", /no option/],
     // An option without a value does not hide the next word, in whatever spelling.
     [["--hold", "--output=x"], "--output=x", /is --output,/],

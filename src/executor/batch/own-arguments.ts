@@ -60,6 +60,8 @@ function invalid(wish: Wish, why: string): JacamarError {
 export function findOwn(words: readonly string[], own: OwnArguments): { word: string; why: string } | undefined {
   let valueOf: string | undefined;
   for (const word of words) {
+    // Behind it sbatch(1) begins another component of the job, also when the option before it is one that is not known here.
+    if (word === ":") return { word, why: "is no option: it would make several jobs of one" };
     if (valueOf !== undefined) {
       const ours = ownValue(valueOf, word, own);
       if (ours !== undefined) return { word, why: ours };

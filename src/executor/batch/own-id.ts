@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
+import { lookAnew } from "../../workspace/look-anew.ts";
 import { readSmallFile } from "../../workspace/small-file.ts";
 
 /**
@@ -7,6 +8,7 @@ import { readSmallFile } from "../../workspace/small-file.ts";
  * there is none whole. The user's own processes can write there.
  */
 export function readOwnId(path: string): string | undefined {
+  lookAnew(dirname(path));
   return /^([^\s]{1,300})\n$/u.exec(readSmallFile(path, limitBytes) ?? "")?.[1];
 }
 

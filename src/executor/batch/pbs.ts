@@ -4,8 +4,8 @@ import {
   type Answer,
   type CallScheduler,
   type End,
-  lastLine,
   type QueueState,
+  readSubmitted,
   said,
   type Scheduler,
   type SchedulerId,
@@ -28,6 +28,8 @@ export const pbs: Scheduler = {
       W: /\b(?:block|interactive|Job_Name|Output_Path|Error_Path|Join_Path|Keep_Files|Shell_Path_List|Remove_Files|array_indices_submitted|sandbox)(?=\s*=)/i,
     },
   },
+  // What begins a line of the script that qsub reads as options (qsub(1B), -C).
+  ownVariables: ["PBS_DPREFIX"],
   variablePrefixes: ["PBS_"],
   nodeList: '{ sort -u "$PBS_NODEFILE" 2>/dev/null || hostname; } | paste -sd , -',
   // pbs_cgroups.PY of OpenPBS: pbs_jobs.service/jobid/ID.
@@ -89,10 +91,7 @@ const away =
 
 /** What qsub answered: the id alone. */
 export function readPbsSubmission(answer: Answer): Submitted {
-  const [id] = toIds(lastLine(answer));
-  if (answer.exitCode === 0 && id !== undefined) return { kind: "accepted", id };
-  const refused = answer.exitCode !== undefined && answer.exitCode !== 0 && answer.stderr.trim() !== "";
-  return { kind: refused && !away.test(answer.stderr) ? "refused" : "unanswered", said: said(answer) };
+  return readSubmitted(answer, (line) => toIds(line)[0], away);
 }
 
 type Records = ReadonlyMap<SchedulerId, PbsJob>;

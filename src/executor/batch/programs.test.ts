@@ -33,6 +33,15 @@ describe("programEnvironment()", () => {
     });
   });
 
+  test("leaves out what would change a submission in what is ours, whoever says it", () => {
+    const login = { SBATCH_ARRAY_INX: "1-9", SBATCH_WAIT: "1", SBATCH_ERROR: "/tmp/x", SBATCH_QOS: "ci" };
+    const environment = programEnvironment(
+      slurm,
+      options({ login, assignments: ["SBATCH_JOB_NAME=x", "SBATCH_WAIT=1"] }),
+    );
+    assert.deepEqual(environment, { ...beginning, SBATCH_QOS: "ci" });
+  });
+
   test("lets the administrator's variables win", () => {
     const login = { SLURM_CONF: "/home/alice/slurm.conf" };
     const assignments = ["SLURM_CONF=/etc/slurm.conf", "PATH=/opt/slurm/bin"];

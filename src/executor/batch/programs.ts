@@ -23,6 +23,7 @@ export interface ProgramsOptions {
  */
 export function programEnvironment(scheduler: Scheduler, options: ProgramsOptions): Environment {
   const { beginning, login, assignments } = options;
+  const isOwn = ([name]: readonly [string, string]) => scheduler.ownVariables?.includes(name) === true;
   const ofScheduler = Object.entries(login).filter(([name]) =>
     scheduler.variablePrefixes.some((prefix) => name.startsWith(prefix)),
   );
@@ -30,7 +31,8 @@ export function programEnvironment(scheduler: Scheduler, options: ProgramsOption
     const equals = assignment.indexOf("=");
     return [assignment.slice(0, equals), expand(assignment.slice(equals + 1), login)];
   });
-  return { ...beginning, ...Object.fromEntries(ofScheduler), ...Object.fromEntries(given) };
+  const further = [...ofScheduler, ...given].filter((entry) => !isOwn(entry));
+  return { ...beginning, ...Object.fromEntries(further) };
 }
 
 /** `$VAR` and `${VAR}` of the login; one that is not set becomes nothing, as in a shell. No shell reads it. */

@@ -100,6 +100,8 @@ export interface Scheduler {
   readonly title: string;
   /** The arguments that users may not give, because this program does. */
   readonly ownArguments: OwnArguments;
+  /** Variables by which a submission would be changed in what is ours: nobody's are passed on. */
+  readonly ownVariables?: readonly string[];
   /** Beginnings of the names of the variables by which it is configured, and by which it tells a job its surroundings. */
   readonly variablePrefixes: readonly string[];
   /** What stands in the log of any job that failed, and tells nothing; with the flags `g` and `m`. */
@@ -152,10 +154,25 @@ export interface StepCommand {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** The last line that a program printed whole. Half of an id looks like an id, too, but it has no end. */
-export function lastLine({ stdout }: Answer): string {
-  const lines = stdout.split("\n").slice(0, -1);
-  return lines.findLast((line) => line.trim() !== "")?.trim() ?? "";
+/**
+ * What a submitting program answered, by the ids in its output. Sites put scripts of their own in front of it, which print more lines, to
+ * either stream and before or after it: one of them could look like an id, so with two nobody knows. Half of an id looks like one, too,
+ * but its line has no end. A program that failed after it had printed an id may have submitted the job all the same.
+ *
+ * @param away words of standard error with which the scheduler says that it cannot be reached, or cannot now.
+ */
+export function readSubmitted(
+  answer: Answer,
+  toId: (line: string) => SchedulerId | undefined,
+  away: RegExp,
+): Submitted {
+  const lines = answer.stdout.split("\n").slice(0, -1);
+  const ids = new Set(lines.flatMap((line) => toId(line.trim()) ?? []));
+  const [id] = ids;
+  if (answer.exitCode === 0 && id !== undefined && ids.size === 1) return { kind: "accepted", id };
+  const failed = answer.exitCode !== undefined && answer.exitCode !== 0 && id === undefined;
+  const isRefused = failed && answer.stderr.trim() !== "" && !away.test(answer.stderr);
+  return { kind: isRefused ? "refused" : "unanswered", said: said(answer) };
 }
 
 /** The last lines of what a program said, for a message: standard error, or else standard output. */

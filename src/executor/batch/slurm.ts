@@ -4,8 +4,8 @@ import {
   type CallScheduler,
   type End,
   type Identity,
-  lastLine,
   type QueueState,
+  readSubmitted,
   said,
   type Scheduler,
   type SchedulerId,
@@ -25,6 +25,10 @@ export const slurm: Scheduler = {
       "consolidate-segments contiguous exclusive get-user-env hold ignore-pbs nice no-kill no-requeue oom-kill-step overcommit oversubscribe propagate quiet reboot requeue resv-ports spread-job stepmgr use-min-nodes verbose",
     ),
   },
+  // INPUT ENVIRONMENT VARIABLES of sbatch(1). An array would be several jobs, and to wait takes as long as the job.
+  ownVariables: words(
+    "SBATCH_ARRAY_INX SBATCH_ERROR SBATCH_INPUT SBATCH_JOB_NAME SBATCH_OPEN_MODE SBATCH_OUTPUT SBATCH_TEST_ONLY SBATCH_WAIT",
+  ),
   variablePrefixes: ["SLURM_", "SLURMD_", "SBATCH_", "SALLOC_", "SRUN_"],
   nodeList: 'echo "${SLURM_JOB_NODELIST-}"',
   // src/plugins/cgroup/ of Slurm: job_ID/step_batch/… below a directory of its own.
@@ -142,20 +146,20 @@ function literalPath(path: string): string {
 
 /** What sbatch answered. With `--parsable` it prints the id alone, with its cluster where there are several. */
 export function readSubmission(answer: Answer): Submitted {
-  const id = toSlurmId(lastLine(answer));
-  if (answer.exitCode === 0 && id !== undefined) return { kind: "accepted", id };
-  return refusal(answer);
+  return readSubmitted(
+    answer,
+    (line) => {
+      // A script of the site's may leave --parsable out.
+      const [, number, cluster] = /^Submitted batch job (\d+)(?: on cluster (\S+))?$/.exec(line) ?? [];
+      return toSlurmId(number === undefined ? line : [number, cluster].filter(Boolean).join(";"));
+    },
+    away,
+  );
 }
 
 /** Words with which Slurm says that it cannot be reached, or cannot now: another try may do better. */
 const away =
   /Unable to contact|Connection (?:refused|timed out|reset)|connect failure|Socket timed out|Zero Bytes|Communication (?:shutdown|connection) failure|temporarily (?:unavailable|unable)|Protocol authentication error|Munge|controller.*(?:standby|not responding)|slurm_persist_conn|Transport endpoint|Slurm (?:temporarily|backup)/i;
-
-function refusal(answer: Answer): Submitted {
-  const words = said(answer);
-  const refused = answer.exitCode !== undefined && answer.exitCode !== 0 && answer.stderr.trim() !== "";
-  return { kind: refused && !away.test(answer.stderr) ? "refused" : "unanswered", said: words };
-}
 
 async function askCluster(
   cluster: string | undefined,
