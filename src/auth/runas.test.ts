@@ -92,6 +92,40 @@ const copies = () =>
 /** Whoever is killed while the script runs leaves its copy. */
 const left = copies();
 
+describe("the script of docs/authorization.md", () => {
+  // Whoever shares files with alice through a group of their own must not have given alice the account.
+  const rows: [target: string | undefined, account: string | undefined][] = [
+    [undefined, "alice"],
+    ["alice", "alice"],
+    ["proj-climate", "proj-climate"],
+    ["proj-other", undefined],
+    ["proj-", undefined],
+    ["bob", undefined],
+    ["users", undefined],
+  ];
+  async function answerFor(currentUser: string, wanted: string | undefined): Promise<string | undefined> {
+    const guide = readFileSync(join(import.meta.dirname, "../../docs/authorization.md"), "utf8");
+    const [, documented = ""] = /^```bash\n(#!.*?)^```$/ms.exec(guide) ?? [];
+    const path = write(join(place(), "runas"), documented);
+    const programs = place();
+    write(join(programs, "id"), `#!/bin/sh\necho ${currentUser} bob 'domain users' proj-climate\n`);
+    const targetUser = wanted !== undefined && isAccountName(wanted) ? wanted : undefined;
+    const config = { validation_env: [`PATH=${programs}:/usr/bin:/bin`] };
+    const answer = await ask(path, config, {}, { currentUser, targetUser });
+    return answer.mapped ? answer.username : undefined;
+  }
+
+  for (const [wanted, account] of rows) {
+    test(`${account === undefined ? "refuses" : "answers"} for alice, who asks for ${wanted ?? "nobody"}`, async () => {
+      assert.equal(await answerFor("alice", wanted), account);
+    });
+  }
+
+  test("refuses whoever has taken a project's name in GitLab", async () => {
+    assert.equal(await answerFor("proj-climate", undefined), undefined);
+  });
+});
+
 describe("runAsScript()", () => {
   test("takes the answer of the script", async () => {
     const path = script(`echo '{"username": "bob", "data_dir": "/data/p", "user_message": "Hello"}'; echo seen >&2`);
