@@ -5,7 +5,9 @@ import { Fold } from "../log/fold.ts";
 import { Still } from "../log/still.ts";
 import type { Facts } from "../measure/measurements.ts";
 import { duration, size } from "../measure/summary.ts";
+import { parseImageName } from "../mechanism/podman/image-name.ts";
 import type { ImagePlan } from "../mechanism/podman/image-plan.ts";
+import { type CredentialSources, usedCredentials } from "../mechanism/podman/registry-auth.ts";
 import { diskUse } from "../podman/archive-files.ts";
 import type { PodmanClient } from "../podman/client.ts";
 import { recallImage, rememberImage } from "../podman/image-facts.ts";
@@ -28,6 +30,13 @@ export interface Surroundings {
   readonly foldable: boolean;
 }
 
+/** The credentials that Podman is given for registries. */
+export interface RegistryCredentials {
+  /** Path of the file. */
+  readonly path: string;
+  readonly sources: CredentialSources;
+}
+
 /** An image that is there, and what the later stages have to know of it. */
 export interface BroughtImage {
   readonly image: StoredImage;
@@ -42,7 +51,7 @@ export interface BroughtImage {
 export async function bringImage(
   plan: ImagePlan,
   podman: PodmanClient,
-  authFile: string,
+  auth: RegistryCredentials,
   surroundings: Surroundings,
 ): Promise<BroughtImage> {
   const { context, log } = surroundings;
@@ -50,7 +59,7 @@ export async function bringImage(
   const { measure } = context;
   if (plan.role === "user") measure.note({ mechanism: "podman", image: plan.name });
   const begin = performance.now();
-  const { image, origin } = await measure.step("pull", () => provide(plan, what, podman, authFile, surroundings));
+  const { image, origin } = await measure.step("pull", () => provide(plan, what, podman, auth, surroundings));
   const seconds = (performance.now() - begin) / 1000;
   if (plan.role === "user") measure.note(factsOf(image, origin));
   throwIfStopped(context.stop);
@@ -74,7 +83,7 @@ async function provide(
   plan: ImagePlan,
   what: string,
   podman: PodmanClient,
-  authFile: string,
+  auth: RegistryCredentials,
   { context, state, log, foldable }: Surroundings,
 ) {
   const { workspace } = state;
@@ -94,10 +103,12 @@ async function provide(
     fold?.begin();
     writeWhole(1, chunk);
   };
+  const { place } = parseImageName(plan.pullName);
   try {
     return await provideImage(plan, {
       podman,
-      authFile,
+      authFile: auth.path,
+      credentials: place && usedCredentials(auth.sources, place),
       say,
       progress: { stdout: heard, stderr: heard },
       takePipes: () => takePipes(pipesDirectory(workspace)),
@@ -141,8 +152,12 @@ function factsOf(image: StoredImage, origin: Origin): Facts {
 }
 
 function withoutShell(plan: ImagePlan, said: string): JacamarError {
-  const code = plan.role === "user" ? "image_options_invalid" : "podman_failed";
+  const code = plan.key === undefined ? "image_options_invalid" : "podman_failed";
+  const hint =
+    plan.key === undefined
+      ? "Use an image with a shell."
+      : `The administrator has chosen this image (${plan.key} in the configuration). Show these lines to the administrators.`;
   return new JacamarError(code, `The image "${plan.name}" has neither /bin/bash nor /bin/sh to run scripts: ${said}`, {
-    hint: "Use an image with a shell.",
+    hint,
   });
 }

@@ -21,7 +21,7 @@ import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import type { ArchiveStage } from "./archives.ts";
 import { allowlistOf } from "./allowlist.ts";
-import { type BroughtImage, bringImage } from "./bring-image.ts";
+import { type BroughtImage, bringImage, type RegistryCredentials } from "./bring-image.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
 import {
@@ -149,7 +149,7 @@ async function prepareRuns({ context, state, job, images, log }: Preparation): P
   const { measure } = context;
   const { shellPath, beginning } = cleanBash(state, context.account);
   const profile = shellProfile(context.variables);
-  const authFile = images.user ? prepareForContainers(context, job, workspace) : "";
+  const auth = images.user ? prepareForContainers(context, job, workspace) : noCredentials;
   const bash = (argv: readonly [string, ...string[]]) => ({
     argv,
     environment: beginning,
@@ -170,7 +170,7 @@ async function prepareRuns({ context, state, job, images, log }: Preparation): P
   const labels = containerLabels(state.jobKey, "prepare", state.life);
   const surroundings = { context, state, labels, log, foldable: job.traceSections };
   const bring = async (plan: ImagePlan): Promise<BroughtImage> => {
-    const brought = await bringImage(plan, podman, authFile, surroundings);
+    const brought = await bringImage(plan, podman, auth, surroundings);
     throwIfStopped(context.stop);
     return brought;
   };
@@ -186,8 +186,11 @@ async function prepareRuns({ context, state, job, images, log }: Preparation): P
   writePrepared(workspace, prepared);
 }
 
-/** Throws `directory_unsafe` or `registry_auth_invalid`. Returns the path of the credentials. */
-function prepareForContainers(context: StageContext, job: Job, workspace: Workspace): string {
+/** Of a job without containers. */
+const noCredentials: RegistryCredentials = { path: "", sources: { variable: "DOCKER_AUTH_CONFIG", of: new Map() } };
+
+/** Throws `directory_unsafe` or `registry_auth_invalid`. Returns the credentials. */
+function prepareForContainers(context: StageContext, job: Job, workspace: Workspace): RegistryCredentials {
   checkForVolumes(workspace);
   return writeAuthFile(context, job, workspace);
 }
@@ -207,20 +210,19 @@ function checkForVolumes(workspace: Workspace): void {
   }
 }
 
-/** Writes the credentials that Podman is given, and returns the file's path. Throws `registry_auth_invalid`. */
-function writeAuthFile(context: StageContext, job: Job, workspace: Workspace): string {
+/** Writes the credentials that Podman is given. Throws `registry_auth_invalid`. */
+function writeAuthFile(context: StageContext, job: Job, workspace: Workspace): RegistryCredentials {
   const { path, content } = registryAuthFile(context.variables, job, workspace);
-  if (content === undefined) {
-    checkRegistryAuth({ name: "REGISTRY_AUTH_FILE", text: readAuthFile(path) });
-    return path;
+  const name = "REGISTRY_AUTH_FILE";
+  if (content === undefined) return { path, sources: checkRegistryAuth({ name, text: readAuthFile(path) }) };
+  if (content.kind === "given") {
+    const sources = checkRegistryAuth({ name, text: content.text });
+    writeNew(path, content.text, 0o600);
+    return { path, sources };
   }
-  if (content.kind === "given") checkRegistryAuth({ name: "REGISTRY_AUTH_FILE", text: content.text });
-  const text =
-    content.kind === "given"
-      ? content.text
-      : JSON.stringify(joinRegistryAuth(job, context.variables.get("DOCKER_AUTH_CONFIG")));
-  writeNew(path, text, 0o600);
-  return path;
+  const { auth, sources } = joinRegistryAuth(job, context.variables.get("DOCKER_AUTH_CONFIG"));
+  writeNew(path, JSON.stringify(auth), 0o600);
+  return { path, sources };
 }
 
 function readAuthFile(path: string): string {

@@ -16,6 +16,7 @@ const never = new AbortController().signal;
 
 const plan: ImagePlan = {
   role: "user",
+  key: undefined,
   name: "app:1",
   pullName: "docker.io/library/app:1",
   pullPolicies: ["always"],
@@ -126,6 +127,31 @@ describe("provideImage()", () => {
     await assert.rejects(provide({ pullPolicies: ["never", "always"] }), { code: "image_pull_failed" });
   });
 
+  test("blames nobody's job for an image that the administrator has chosen", async () => {
+    for (const key of ["runner_image", "default_image"] as const) {
+      const { provide } = standIn({ image: inspect, pull: "echo 'Error: manifest unknown' >&2; exit 125" });
+      for (const pullPolicies of [["never"], ["always"]] as const) {
+        const failure = provide({ key, pullPolicies });
+        await assert.rejects(failure, { code: "image_pull_failed", blame: "site", hint: new RegExp(key) });
+      }
+    }
+  });
+
+  test("tells the digest that the job asks for, else Podman's where it is the registry's for certain", async () => {
+    const [one, two] = ["1", "2"].map((digit) => `sha256:${digit.repeat(64)}`);
+    for (const [names, expected] of [
+      [[`r.io/app@${one}`], one],
+      [[`r.io/app@${one}`, `r.io/app@${two}`], one], // of a list of platforms, and of the image in it
+      [[`r.io/app@${one}`, `localhost/app@${one}`], one],
+      [[`r.io/app@${one}`, `r.io/app@${two}`, `localhost/app@${one}`, `localhost/app@${two}`], ""],
+    ] as const) {
+      const about = JSON.stringify([{ Id: id, Digest: one, RepoDigests: names }]);
+      const { provide } = standIn({ image: `echo '${about}'`, pull });
+      assert.equal((await provide()).image.digest, expected);
+      assert.equal((await provide({ pullName: `r.io/app@${two}` })).image.digest, two);
+    }
+  });
+
   test("does not take what it cannot understand for an image", async () => {
     for (const answer of ["[]", "null", "x", `[{"Id":"../x"}]`, `[{"Id":"${id}","Digest":5}]`]) {
       const { provide } = standIn({ image: `echo '${answer}'`, pull });
@@ -228,6 +254,27 @@ describe("pullFailure()", () => {
       assert.ok(error.hint);
     });
   }
+});
+
+describe("pullFailure() of a registry that refuses", () => {
+  const denied = "Error: reading manifest 1: unauthorized: authentication required\n";
+
+  test("tells which credentials it has refused, or that there were none", () => {
+    for (const [source, message, hint] of [
+      ["GitLab", /: the registry refused the job's credentials, /, /job token settings/],
+      [
+        "DOCKER_AUTH_CONFIG",
+        /: the registry refused the credentials of the CI variable DOCKER_AUTH_CONFIG, /,
+        /may read/,
+      ],
+      [undefined, /: the job has no credentials for r\.io, which does not know the image, or gives/, /DOCKER_AUTH/],
+    ] as const) {
+      const error = pullFailure("r.io/x", denied, { registry: "r.io", source, variable: "DOCKER_AUTH_CONFIG" });
+      assert.equal(error.code, "image_not_found");
+      assert.match(error.message, message);
+      assert.match(error.hint ?? "", hint);
+    }
+  });
 });
 
 describe("lastLine()", () => {

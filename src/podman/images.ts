@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { JacamarError } from "../error/error.ts";
 import type { ImagePlan } from "../mechanism/podman/image-plan.ts";
 import type { PullPolicy } from "../mechanism/podman/pull-policy.ts";
+import { gitlabsOwn, type UsedCredentials } from "../mechanism/podman/registry-auth.ts";
 import type { OutputPipes, Sinks } from "../process/follow.ts";
 import { killGroup } from "../process/capture.ts";
 import { lastLine, type PodmanClient, succeeded } from "./client.ts";
@@ -9,7 +10,7 @@ import { lastLine, type PodmanClient, succeeded } from "./client.ts";
 /** An image that is in the user's store. */
 export interface StoredImage {
   readonly id: string;
-  /** Digest under which a registry has it, or would have it; may be empty. */
+  /** Digest under which a registry has it, or would have it; empty where that is not known. */
   readonly digest: string;
   /** Its size in the store. */
   readonly bytes: number | undefined;
@@ -21,6 +22,8 @@ export interface StoredImage {
 export interface PullTools {
   readonly podman: PodmanClient;
   readonly authFile: string;
+  /** Which credentials of that file are for the image; undefined where that is not known. */
+  readonly credentials?: UsedCredentials | undefined;
   readonly say: (line: string) => void;
   /** Gets Podman's own progress. */
   readonly progress: Sinks;
@@ -35,7 +38,8 @@ const askSeconds = 60;
 /**
  * Brings an image into the user's store as its policies ask, each in turn until one works (as GitLab's Docker executor),
  * and says in the job log what it does.
- * Throws `image_not_found` (the job's fault) or `image_pull_failed` (the registry's or the network's).
+ * Throws `image_not_found` (the job's fault) or `image_pull_failed` (the registry's, the network's, or the administrator's who
+ * chose the image).
  */
 export async function provideImage(plan: ImagePlan, tools: PullTools): Promise<{ image: StoredImage; origin: Origin }> {
   let failure: JacamarError | undefined;
@@ -47,7 +51,17 @@ export async function provideImage(plan: ImagePlan, tools: PullTools): Promise<{
     if (tools.stop.aborted) break;
     if (index + 1 < plan.pullPolicies.length) tools.say(`WARNING: ${result.message}`);
   }
-  throw failure ?? new Error("an image without a pull policy");
+  if (failure === undefined) throw new Error("an image without a pull policy");
+  throw failure.code === "image_not_found" && plan.key !== undefined
+    ? chosenByAdministrator(failure, plan.key)
+    : failure;
+}
+
+/** An image that is not there is no fault of the job's when the job has not named it. */
+function chosenByAdministrator({ message }: JacamarError, key: string): JacamarError {
+  return new JacamarError("image_pull_failed", message, {
+    hint: `The administrator has chosen this image (${key} in the configuration). Show these lines to the administrators.`,
+  });
 }
 
 async function tryPolicy(
@@ -62,7 +76,7 @@ async function tryPolicy(
       "image_not_found",
       `The image "${plan.name}" is not on this machine, and the pull policy is "never"`,
       {
-        hint: "Pull it by hand, or use another pull_policy.",
+        hint: "Pull it by hand on this machine, or use another pull_policy.",
       },
     );
   }
@@ -98,11 +112,11 @@ async function pull(plan: ImagePlan, tools: PullTools): Promise<JacamarError | u
   const ending = await pulling.ended;
   tools.stop.removeEventListener("abort", kill);
   if (succeeded(ending)) return undefined;
-  return pullFailure(plan.name, said);
+  return pullFailure(plan.name, said, tools.credentials);
 }
 
 /** Sorts Podman's words on a failed pull into the job's fault and everybody else's. */
-export function pullFailure(name: string, said: string): JacamarError {
+export function pullFailure(name: string, said: string, credentials?: UsedCredentials): JacamarError {
   const reason = lastLine(said);
   // The name is the user's, and may hold any of the words that are looked for.
   const words = said.replace(new RegExp(`(?<!\\w)${name.replace(/[^\w]/g, "\\$&")}(?!\\w)`, "g"), "IMAGE");
@@ -111,13 +125,7 @@ export function pullFailure(name: string, said: string): JacamarError {
       words,
     )
   ) {
-    return new JacamarError(
-      "image_not_found",
-      `Cannot pull the image "${name}": the registry refused the job's credentials, or does not know the image`,
-      {
-        hint: "Check the image's name. For a private image of another project set DOCKER_AUTH_CONFIG, or allow this project in that project's job token settings.",
-      },
-    );
+    return refusal(name, credentials);
   }
   if (
     /manifest unknown|name unknown|not found: manifest|repository .*not found|invalid reference format|no image found in (?:manifest|image) (?:list|index)|short-name/i.test(
@@ -125,7 +133,7 @@ export function pullFailure(name: string, said: string): JacamarError {
     )
   ) {
     return new JacamarError("image_not_found", `Cannot pull the image "${name}": the registry does not have it`, {
-      hint: "Check the image's name and tag.",
+      hint: "Check the image's name, and its digest or tag.",
     });
   }
   if (name.startsWith("localhost/")) {
@@ -143,11 +151,34 @@ export function pullFailure(name: string, said: string): JacamarError {
   });
 }
 
+/** The registry did not let the job have the image, or does not say that it has none: for many these are one answer. */
+function refusal(name: string, credentials: UsedCredentials | undefined): JacamarError {
+  const cannot = `Cannot pull the image "${name}":`;
+  if (credentials !== undefined && credentials.source === undefined) {
+    const message = `${cannot} the job has no credentials for ${credentials.registry}, which does not know the image, or gives it to nobody without`;
+    return new JacamarError("image_not_found", message, {
+      hint: `Check the image's name. Credentials for a private image go into the CI variable ${credentials.variable}.`,
+    });
+  }
+  const source = credentials?.source ?? gitlabsOwn;
+  if (source !== gitlabsOwn) {
+    const message = `${cannot} the registry refused the credentials of the CI variable ${source}, or does not know the image`;
+    return new JacamarError("image_not_found", message, {
+      hint: "Check the image's name, and whether the user of these credentials may read it.",
+    });
+  }
+  const message = `${cannot} the registry refused the job's credentials, or does not know the image`;
+  return new JacamarError("image_not_found", message, {
+    hint: "Check the image's name. For a private image of another project set DOCKER_AUTH_CONFIG, or allow this project in that project's job token settings.",
+  });
+}
+
 const inspectSchema = v.pipe(
   v.array(
     v.object({
       Id: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
       Digest: v.optional(v.string(), ""),
+      RepoDigests: v.optional(v.nullable(v.array(v.string()))),
       Size: v.optional(v.pipe(v.number(), v.minValue(0))),
       User: v.optional(v.string(), ""),
       Config: v.optional(v.nullable(v.object({ User: v.optional(v.string(), "") }))),
@@ -173,7 +204,26 @@ async function findImage(name: string, podman: PodmanClient): Promise<StoredImag
   const image = parsed.success ? parsed.output[0] : undefined;
   if (!image)
     throw new JacamarError("podman_failed", `Podman's description of the image "${name}" cannot be understood`);
-  return { id: image.Id, digest: image.Digest, bytes: image.Size, user: image.Config?.User ?? image.User };
+  return {
+    id: image.Id,
+    digest: digestOf(name, image.Digest, image.RepoDigests ?? []),
+    bytes: image.Size,
+    user: image.Config?.User ?? image.User,
+  };
+}
+
+/**
+ * The digest under which the registry has the image: what it was asked for by, else Podman's. Podman keeps one record for an image
+ * that came by several names with several digests (made here and pushed, or compressed in two ways), and then does not
+ * tell which is whose; empty then.
+ */
+function digestOf(name: string, digest: string, repositoryDigests: readonly string[]): string {
+  const asked = /@(sha\d+:[0-9a-f]+)$/.exec(name)?.[1];
+  if (asked !== undefined) return asked;
+  const [repositories, digests] = [0, 1].map(
+    (part) => new Set(repositoryDigests.map((entry) => entry.split("@")[part])),
+  );
+  return (repositories?.size ?? 0) > 1 && (digests?.size ?? 0) > 1 ? "" : digest;
 }
 
 /**

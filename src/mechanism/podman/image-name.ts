@@ -6,8 +6,17 @@ export interface ImageName {
   readonly written: string;
   /** With registry and path in full: `docker.io/library/debian:12` for `debian:12`. A tag is not added. */
   readonly qualified: string;
+  /** Undefined for a short name, which may mean several registries on a machine. */
+  readonly place: RegistryPath | undefined;
+  readonly digest: string | undefined;
   /** All spellings of the same image that an allowlist's pattern may have in mind, the written one first. */
   readonly spellings: readonly string[];
+}
+
+/** Where an image is: `registry.example.com` and `group/app`. */
+export interface RegistryPath {
+  readonly registry: string;
+  readonly path: string;
 }
 
 const longestName = 255;
@@ -65,7 +74,8 @@ export function parseImageName(written: string): ImageName {
   const suffixes = suffix === "" ? ["", ":latest"] : suffix === ":latest" ? [":latest", ""] : [suffix];
   const spellings = new Set([written]);
   for (const each of names) for (const end of suffixes) spellings.add(each + end);
-  return { written, qualified: `${host}/${fullPath}${suffix}`, spellings: [...spellings] };
+  const place = registry === undefined ? undefined : { registry: host, path: fullPath };
+  return { written, qualified: `${host}/${fullPath}${suffix}`, place, digest, spellings: [...spellings] };
 }
 
 /** The first part is a registry when it looks like a host: a dot, a port, `localhost`, or a capital letter. */

@@ -13,6 +13,8 @@ export const shEntrypoint = ["/bin/sh", "-l", "-c"] as const;
 /** An image that a job needs, and how its containers are started. */
 export interface ImagePlan {
   readonly role: "user" | "runner";
+  /** The key of the configuration that names it; undefined for the image that the job names. */
+  readonly key: "runner_image" | "default_image" | undefined;
   /** The name as it was written. */
   readonly name: string;
   /** The name that Podman is given to find or pull it. */
@@ -76,6 +78,7 @@ function planUserImage(image: NonNullable<Job["image"]>, config: Config, allowed
   if (allowed && !allowed(name.spellings)) throw refused(name, podman.image_allowlist ?? []);
   return {
     role: "user",
+    key: undefined,
     name: image.name,
     // What the allowlist has looked at is what must be pulled, not what a short name may mean on this machine.
     pullName: allowed ? name.qualified : image.name,
@@ -96,6 +99,7 @@ function planDefaultImage(config: Config): ImagePlan {
   }
   return {
     role: "user",
+    key: "default_image",
     name: podman.default_image,
     pullName: podman.default_image,
     pullPolicies: [configuredPolicy(podman.image_pull_policy) ?? "always"],
@@ -111,6 +115,7 @@ function planRunnerImage(config: Config): ImagePlan | undefined {
   if (podman.runner_image === undefined) return undefined;
   return {
     role: "runner",
+    key: "runner_image",
     name: podman.runner_image,
     pullName: podman.runner_image,
     pullPolicies: [configuredPolicy(podman.runner_pull_policy) ?? "missing"],

@@ -19,7 +19,9 @@ let image: string;
 before(async () => {
   bench = new Workbench("registry-auth");
   registry = startRegistry({ "gitlab-ci-token": token, ...passwords });
-  image = bench.removeImageLater(await registry.push(bench.user, "localhost/jacamar-busybox", "group/private/app:1"));
+  const made = await bench.makeImage("private");
+  image = bench.removeImageLater(await registry.push(bench.user, made, "group/private/app:1"));
+  await bench.podman("rmi", made);
 });
 after(async () => {
   await bench.close();
@@ -134,6 +136,28 @@ describe("a private image", () => {
     assert.deepEqual([exitCode, stdout], [0, "jacamar-busybox\n"]);
   });
 
+  it("is told by the digest that the registry knows, also where Podman has the same image from elsewhere", async () => {
+    const [path, tag] = image.slice(registry.host.length + 1).split(":");
+    const answer = await fetch(`http://${registry.host}/v2/${path}/manifests/${tag}`, {
+      method: "HEAD",
+      headers: {
+        authorization: `Basic ${basicAuth("deploy", passwords.deploy)}`,
+        accept: "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json",
+      },
+    });
+    const digest = answer.headers.get("docker-content-digest");
+    assert.match(
+      (await pull({ response: credentials(token) })).log,
+      new RegExp(`^The image is pulled:.* ${digest}, `, "m"),
+    );
+    // Made here and pushed: in a registry the layers are compressed, so it has another digest there.
+    const local = bench.removeImageLater(
+      await registry.push(bench.user, "localhost/jacamar-busybox", "group/private/made:1"),
+    );
+    const { log } = await pull({ image: local, response: credentials(token) });
+    assert.match(log, /^The image is pulled: id [0-9a-f]{12}, [0-9.]+ [kM]B, in /m);
+  });
+
   describe("as a job of Slurm", { skip: slurmMissing() }, () => {
     let onSlurm: Workbench;
     before(() => {
@@ -152,7 +176,7 @@ describe("a private image", () => {
         assert.deepEqual([run.exitCode, scriptOutput(run.stdout)], [0, "jacamar-busybox\n"]);
         const other = await pull({ podman }, onSlurm);
         assert.equal(other.exitCode, 1, other.log);
-        assert.match(other.log, /^ERROR: Cannot pull the image .*: the registry refused the job's credentials/m);
+        assert.match(other.log, /^ERROR: Cannot pull the image .*: the job has no credentials for 127\.0\.0\.1/m);
       });
     }
   });
@@ -163,32 +187,38 @@ describe("a private image", () => {
     assert.doesNotMatch(log, /section_|\x1b/);
   });
 
-  const refusals: [title: string, options: () => BenchJob][] = [
-    ["there are no credentials", () => ({})],
-    ["the job token is not the registry's", () => ({ response: credentials("wrong-word") })],
+  const none = /: the job has no credentials for 127\.0\.0\.1:\d+, .*\n {2}.* variable DOCKER_AUTH_CONFIG\.$/m;
+  const refusals: [title: string, options: () => BenchJob, message: RegExp][] = [
+    ["there are no credentials", () => ({}), none],
+    [
+      "the job token is not the registry's",
+      () => ({ response: credentials("wrong-word") }),
+      /: the registry refused the job's credentials, .*\n {2}.*DOCKER_AUTH/,
+    ],
     [
       "DOCKER_AUTH_CONFIG is wrong, whatever GitLab gave",
       () => ({ variables: { DOCKER_AUTH_CONFIG: dockerConfig("deploy", "wrong-word") }, response: credentials(token) }),
+      /: the registry refused the credentials of the CI variable DOCKER_AUTH_CONFIG, .*\n {2}.*may read/,
     ],
     [
       "REGISTRY_AUTH_FILE is wrong, whatever else there is",
       () => ({ variables: { REGISTRY_AUTH_FILE: dockerConfig("robot", "wrong-word") }, response: credentials(token) }),
+      /: the registry refused the credentials of the CI variable REGISTRY_AUTH_FILE, .*\n {2}.*may read/,
     ],
     [
       "REGISTRY_AUTH_FILE has nothing for the registry, whatever else there is",
       () => ({ variables: { REGISTRY_AUTH_FILE: '{"auths":{}}' }, response: credentials(token) }),
+      /: the job has no credentials for 127\.0\.0\.1:\d+, .*\n {2}.* variable REGISTRY_AUTH_FILE\.$/m,
     ],
   ];
-  for (const [title, options] of refusals) {
+  for (const [title, options, message] of refusals) {
     it(`is refused as the job's own fault, with one clear message, when ${title}`, async () => {
       const { exitCode, log } = await pull(options());
       assert.equal(exitCode, 1, log);
       const errors = log.split("\n").filter((line) => line.startsWith("ERROR:"));
       assert.equal(errors.length, 1, log);
-      assert.match(
-        log,
-        /ERROR: Cannot pull the image "127.*": the registry refused the job's credentials.*\n {2}.*DOCKER_AUTH/,
-      );
+      assert.match(errors[0] ?? "", /^ERROR: Cannot pull the image "127/);
+      assert.match(log, message);
     });
   }
 
