@@ -19,6 +19,7 @@ import { selinux } from "./checks/selinux.ts";
 import { storageDriver } from "./checks/storage-driver.ts";
 import { storagePlace } from "./checks/storage-place.ts";
 import { subordinateIds } from "./checks/subordinate-ids.ts";
+import { systemLog } from "./checks/system-log.ts";
 import { userNamespaces } from "./checks/user-namespaces.ts";
 
 /** Every check, in the order in which their findings are shown: what explains others first. */
@@ -42,6 +43,7 @@ export const checks: readonly Check[] = [
   devices,
   selinux,
   scheduler,
+  systemLog,
   gitlab,
   registries,
 ];

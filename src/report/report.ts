@@ -41,6 +41,8 @@ export const makeReport: Tool = async (argv, { stdin, stdout, stderr }) => {
   }
   const data = pageData(collected, { title: wanted.title, made: now, program: version, jobs: wanted.jobs });
   close();
+  const absent = wanted.jobs.filter((number) => !data.details.some(({ job }) => job === number));
+  if (absent.length > 0) stderr.write(`WARNING: The files have no job ${absent.join(", ")}\n`);
   const page = htmlPage(data, pageAssets());
   if (wanted.output === "-") {
     await new Promise<void>((resolve) => stdout.write(page, () => resolve()));

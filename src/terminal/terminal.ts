@@ -1,3 +1,4 @@
+import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { ownCommand } from "../process/own-program.ts";
 
 /** The outside world of a command for people: what a test replaces. */
@@ -31,14 +32,22 @@ export function ourTerminal(): Terminal {
 
 /**
  * Runs a command for people in this terminal, and waits until all that it printed has been taken: what a pipe has not taken when the
- * process ends is lost. A reader that has gone away is no failure of the command.
+ * process ends is lost. A reader that has gone away is no failure of the command; what cannot be written for another reason is: `usage`.
  */
 export async function runInTerminal(tool: Tool, argv: readonly string[]): Promise<number> {
   const terminal = ourTerminal();
-  for (const stream of [terminal.stdout, terminal.stderr]) stream.on("error", () => undefined);
+  let lost: Error | undefined;
+  for (const stream of [terminal.stdout, terminal.stderr]) {
+    stream.on("error", (error) => {
+      if (systemErrorCode(error) !== "EPIPE") lost ??= error;
+    });
+  }
   const exitCode = await tool(argv, terminal);
   for (const stream of [terminal.stdout, terminal.stderr]) {
     await new Promise<void>((resolve) => stream.write("", () => resolve()));
   }
-  return exitCode;
+  if (lost === undefined) return exitCode;
+  throw new JacamarError("usage", `Cannot write the output: ${systemErrorCode(lost) ?? "unknown error"}`, {
+    cause: lost,
+  });
 }

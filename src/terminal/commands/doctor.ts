@@ -21,6 +21,7 @@ const checks = [
   "devices",
   "selinux",
   "scheduler",
+  "system-log",
   "gitlab",
   "registries",
 ] as const;

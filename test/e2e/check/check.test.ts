@@ -142,6 +142,12 @@ describe("what is no configuration at all", () => {
     assert.match(stdout, /^latin1\.toml:2:9: problem: this is not UTF-8\n/);
   });
 
+  it("says that its output could not be written", async () => {
+    const full = await check("--json good.toml > /dev/full");
+    assert.deepEqual([full.exitCode, full.stderr], [2, "ERROR: Cannot write the output: ENOSPC\n"]);
+    assert.equal((await check("--json good.toml | true")).exitCode, 0);
+  });
+
   it("reads no more of standard input than a configuration can have", async () => {
     const endless = await check("- < /dev/zero");
     assert.equal(endless.exitCode, 2);

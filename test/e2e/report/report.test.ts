@@ -214,11 +214,14 @@ describe("the page of jacamar report", () => {
       "report",
       "--since",
       "2026-11-15",
+      "--job",
+      "424242",
       "--output",
       "-",
       record,
     ]);
     assert.equal(ended.exitCode, 0, ended.stderr);
+    assert.equal(ended.stderr, "WARNING: The files have no job 424242\n");
     const count = Number(/"count":([0-9]+)/.exec(ended.stdout)?.[1]);
     assert.ok(count > 20 && count < 40, String(count));
     const empty = await asUser(testUser(), [
