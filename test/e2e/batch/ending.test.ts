@@ -11,7 +11,7 @@ const places: readonly { readonly name: string; readonly wanted: Wanted }[] = [
   { name: "in a container", wanted: { image: demo } },
 ];
 
-describe("a job of Slurm that does not end by itself", { skip: slurmMissing() }, () => {
+describe("a job of Slurm that does not end by itself", { skip: slurmMissing(), concurrency: 2 }, () => {
   let cluster: Cluster;
   before(() => {
     cluster = new Cluster("ending");
