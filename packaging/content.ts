@@ -75,7 +75,16 @@ export function manual({ timeSeconds }: Parts): { section: number; name: string;
 /** What people read, with its links as in the checkout. */
 export function documentation({ checkout, licences }: Parts, place: string): Entry[] {
   const names = globSync(
-    ["README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE-*", "docs/**/*", "examples/**/*", "examples/**/.*"],
+    [
+      "README.md",
+      "SECURITY.md",
+      "CONTRIBUTING.md",
+      "CHANGELOG.md",
+      "LICENSE-*",
+      "docs/**/*",
+      "examples/**/*",
+      "examples/**/.*",
+    ],
     {
       cwd: checkout,
       withFileTypes: true,

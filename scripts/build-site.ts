@@ -23,7 +23,7 @@ const parts: Readonly<Record<string, readonly string[]>> = {
     "docs/report.md",
     "docs/system-log.md",
   ],
-  "For users": ["docs/podman.md", "docs/batch.md", "docs/when-things-go-wrong.md"],
+  "For users": ["docs/users.md", "docs/podman.md", "docs/batch.md", "docs/when-things-go-wrong.md"],
   Reference: ["docs/configuration.md", "docs/commands.md", "docs/errors.md", "docs/check.md", "docs/doctor.md"],
   "About the program": [
     "SECURITY.md",

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import type * as v from "valibot";
 import { inspect } from "../src/config/inspect.ts";
+import { keysOf } from "../src/config/kinds.ts";
+import { configSchema } from "../src/config/schema.ts";
 import { findOwn, userArguments } from "../src/executor/batch/own-arguments.ts";
 import { schedulers } from "../src/executor/batch/schedulers.ts";
 import { readPipeline } from "../src/try/pipeline.ts";
@@ -42,6 +45,16 @@ describe("a configuration in the documentation", () => {
       const text = readFileSync(checkout(`docs/schedulers/${name}.md`), "utf8");
       assert.ok(text.includes(`executor = "${name}"`), name);
     }
+  });
+});
+
+describe("the page on upgrading", () => {
+  test("names every key", () => {
+    const page = readFileSync(checkout("docs/upgrading.md"), "utf8");
+    const inTable = (schema: v.GenericSchema): string[] =>
+      [...(keysOf(schema) ?? [])].flatMap(([name, entry]) => (keysOf(entry) === undefined ? [name] : inTable(entry)));
+    const missing = inTable(configSchema).filter((name) => !page.includes(`\`${name}\``));
+    assert.deepEqual(missing, []);
   });
 });
 
