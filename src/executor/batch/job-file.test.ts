@@ -294,7 +294,7 @@ describe("jobFile()", () => {
     ],
     [
       "does not tell a script that the scheduler has told already",
-      `trap 'echo told' TERM; kill -TERM "$canary" $$ 0; sleep 1; exit 9`,
+      `trap 'echo told' TERM; kill -TERM "$ci_canary" $$ 0; sleep 1; exit 9`,
       "told\n",
       { script: 143, signal: "TERM" },
     ],
@@ -441,6 +441,30 @@ describe("jobFile()", () => {
     mkdirSync(`${spec.files.ownId}.new`);
     const ended = await run(spec, { SLURM_JOB_ID: "17" });
     assert.deepEqual([ended.said, ended.output], ["", "ran\n"]);
+  });
+
+  test("leaves a script its names, and minds none of what start-up files have made of names", async () => {
+    const names =
+      "output started status wanted script uid told code child end tell force pass leave nodes finish grace";
+    const spec = makeJob(
+      plain,
+      `for name in ${names}; do echo "$name=\${!name-}" "$(type -t "$name")"; done; hello; date`,
+    );
+    const profile = `
+      for name in ${names}; do export "$name=mine"; eval "$name() { echo my $name; }"; done
+      unset -f pass; unset status
+      shopt -s expand_aliases; alias hello="echo hi"; alias mv="echo moving" rm="echo removing"
+      date() { echo today; }; wc() { echo many; }; cd() { builtin cd "$@" && echo here; }; set -o noclobber
+    `;
+    writeFileSync(join(directory, String(count), ".bash_profile"), profile);
+    writeFileSync(spec.files.status, "script=0 client=0 bytes=6 signal=none began=1 ended=1\n");
+    const ended = await run(spec);
+    const lines = names
+      .split(" ")
+      .map((name) => `${name}=${name === "status" ? "" : "mine"} ${name === "pass" ? "" : "function"}`);
+    assert.deepEqual([ended.said, ended.output.split("\n").slice(0, -1)], ["", [...lines, "hi", "today"]]);
+    assert.equal(ended.status?.script, 0);
+    assert.equal(ended.status?.bytes, Buffer.byteLength(ended.output));
   });
 
   test("waits to be known before it does anything but say what it is called", async () => {

@@ -114,24 +114,27 @@ if [ "\${1-}" != login ]; then
   exec ${shellWord(spec.shellPath)} ${login} ${shellWord(files.jobFile)} login
 fi
 ${spec.profile === "etc-profile-only" ? "if [ -r /etc/profile ]; then . /etc/profile; fi\n" : ""}set +e
+# Nothing of this file has a name that the script could mean, and what start-up files have made of names that are used here does not count.
+ci_aliases=$(shopt -p expand_aliases)
+shopt -u expand_aliases
 umask 077
 shift
-output=${shellWord(files.output)}
-started=${shellWord(files.started)}
-status=${shellWord(files.status)}
-stopping=${shellWord(files.stopping)}
-wanted=${shellWord(files.wanted)}
-script=${shellWord(spec.script)}
-script_status=${shellWord(spec.scriptStatus)}
-uid=${spec.uid}
-stop_grace=${Math.ceil(spec.stopGraceSeconds)}
+ci_output=${shellWord(files.output)}
+ci_started=${shellWord(files.started)}
+ci_status=${shellWord(files.status)}
+ci_stopping=${shellWord(files.stopping)}
+ci_wanted=${shellWord(files.wanted)}
+ci_script=${shellWord(spec.script)}
+ci_script_status=${shellWord(spec.scriptStatus)}
+ci_uid=${spec.uid}
+ci_stop_grace=${Math.ceil(spec.stopGraceSeconds)}
 export JACAMAR_CI=true JACAMAR_CI_SHELL=${shellWord(spec.shellPath)}
 
-nodes() {
+ci_nodes() {
   ${spec.nodeList}
 }
 ${followed}
-cd ${shellWord(spec.workingDirectory)} || leave 1
+command cd ${shellWord(spec.workingDirectory)} || ci_leave 1
 ${container === undefined ? onHost(spec.memory) : inContainer(container, spec.ownId)}
 ${waitAndLeave}`;
 }
@@ -146,62 +149,62 @@ function printable(text: string): string {
 
 const followed = `
 # Leaves how it ended: the whole line at once, or nothing.
-leave() { # CODE
+ci_leave() { # CODE
   trap '' TERM INT HUP
-  local code=$1 bytes
-  bytes=$(wc -c 2>/dev/null </proc/self/fd/7) || bytes=0
+  local ci_code=$1 bytes
+  bytes=$(command wc -c 2>/dev/null </proc/self/fd/7) || bytes=0
   printf 'script=%s client=%s bytes=%s signal=%s began=%s ended=%s\\n' \\
-    "\${script_code-none}" "$code" "$((bytes))" "\${told-none}" "$began" "$(date +%s)" >"$status.new" && mv -f "$status.new" "$status"
-  exit "$code"
+    "\${ci_script_code-none}" "$ci_code" "$((bytes))" "\${ci_told-none}" "$ci_began" "$(command date +%s)" >"$ci_status.new" && command mv -f "$ci_status.new" "$ci_status"
+  exit "$ci_code"
 }
 
 # The login may have taken its time.
-[ -e "$wanted" ] || { echo "The CI job is over: nothing is done" >&2; exit 1; }
+[ -e "$ci_wanted" ] || { echo "The CI job is over: nothing is done" >&2; exit 1; }
 
 # What is there is of a start before this one: the job was requeued.
-rm -f "$status"
-began=$(date +%s)
-printf '%s %s\\n' "$began" "$(nodes 2>/dev/null | head -n 1 | tr -d '\\n' | cut -c 1-500)" >"$started.new" && mv -f "$started.new" "$started"
-[ -s "$started" ] || echo "The file $started cannot be written" >&2
+command rm -f "$ci_status"
+ci_began=$(command date +%s)
+printf '%s %s\\n' "$ci_began" "$(ci_nodes 2>/dev/null | head -n 1 | tr -d '\\n' | cut -c 1-500)" >"$ci_started.new" && command mv -f "$ci_started.new" "$ci_started"
+[ -s "$ci_started" ] || echo "The file $ci_started cannot be written" >&2
 # It stays open here, so that what was written is known, whatever becomes of its name.
-exec 7>>"$output" || leave 1
+exec 7>>"$ci_output" || ci_leave 1
 
 # The scheduler's own grace is not known; half a minute is usual. The driver waits for as long as it says.
-grace() { if [ -e "$stopping" ]; then echo "$stop_grace"; elif [ "$stop_grace" -lt 15 ]; then echo "$stop_grace"; else echo 15; fi; }
+ci_grace() { if [ -e "$ci_stopping" ]; then echo "$ci_stop_grace"; elif [ "$ci_stop_grace" -lt 15 ]; then echo "$ci_stop_grace"; else echo 15; fi; }
 
 # What runs is told to end, once, and made to end when it has not after the grace.
-told=
-end() { # SIGNAL
-  [ -z "$told" ] || return
-  told=$1
-  tell
-  { sleep "$(grace)" & pause=$!; trap 'kill "$pause"; exit' TERM; wait "$pause"; force; } >/dev/null 2>&1 7>&- 8>&- &
-  killer=$!
+ci_told=
+ci_end() { # SIGNAL
+  [ -z "$ci_told" ] || return
+  ci_told=$1
+  ci_tell
+  { sleep "$(ci_grace)" & pause=$!; trap 'kill "$pause"; exit' TERM; wait "$pause"; ci_force; } >/dev/null 2>&1 7>&- 8>&- &
+  ci_killer=$!
 }
-trap 'end TERM' TERM ${softSignal}
-trap 'end INT' INT
-trap 'end HUP' HUP
+trap 'ci_end TERM' TERM ${softSignal}
+trap 'ci_end INT' INT
+trap 'ci_end HUP' HUP
 `;
 
 function onHost(memory: JobFileSpec["memory"]): string {
-  return `${memory === undefined ? "" : `memory=${shellWord(memory.file)}\nrm -f "$memory"\n${jobMemory}`}
+  return `${memory === undefined ? "" : `ci_memory=${shellWord(memory.file)}\ncommand rm -f "$ci_memory"\n${jobMemory}`}
 # Schedulers often tell all processes of a job. The script must hear it once: a canary tells whether it has already.
-tell() {
+ci_tell() {
   sleep 0.2
-  kill -0 "$canary" 2>/dev/null || return
-  kill -TERM -- "-$child" 2>/dev/null
-  kill -CONT -- "-$child" 2>/dev/null
+  kill -0 "$ci_canary" 2>/dev/null || return
+  kill -TERM -- "-$ci_child" 2>/dev/null
+  kill -CONT -- "-$ci_child" 2>/dev/null
 }
-force() { kill -KILL -- "-$child"; }
-finish() {
-  kill -KILL "$canary" 2>/dev/null
-  script_code=$1${memory === undefined ? "" : `\n  memory_of "${memory.mark}" >"$memory"`}
+ci_force() { kill -KILL -- "-$ci_child"; }
+ci_finish() {
+  kill -KILL "$ci_canary" 2>/dev/null
+  ci_script_code=$1${memory === undefined ? "" : `\n  ci_memory_of "${memory.mark}" >"$ci_memory"`}
 }
 
 # A signal that users ask the scheduler for is for the script's own traps, as in a script that is submitted by hand: what the
 # script runs does not get it. The script is a shell, and GitLab Runner lets the user's lines run in one below that.
-pass() { # SIGNAL
-  local list pid level=$child
+ci_pass() { # SIGNAL
+  local list pid level=$ci_child
   for _ in script lines; do
     read -r list <"/proc/$level/task/$level/children"
     for pid in $list; do
@@ -218,27 +221,27 @@ pass() { # SIGNAL
 # be told to end without this shell.
 set -m
 sleep 2147483647 >/dev/null 2>&1 </dev/null 7>&- &
-canary=$!
-disown "$canary" # its end is no news
-( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (trap : USR1 USR2; . "$script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >&7 2>&1 </dev/null 7>&- &
-child=$!
+ci_canary=$!
+disown "$ci_canary" # its end is no news
+( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (trap : USR1 USR2; eval "$ci_aliases"; . "$ci_script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >&7 2>&1 </dev/null 7>&- &
+ci_child=$!
 set +m
-trap 'pass USR1' USR1
-trap 'pass USR2' USR2
+trap 'ci_pass USR1' USR1
+trap 'ci_pass USR2' USR2
 `;
 }
 
 function inContainer(container: ContainerRun, ownId: string): string {
   return `
 # Podman's surroundings on this node: a directory of the user's, made by the system or by this job, and a place for what it unpacks.
-own() { [ -d "$1" ] && [ ! -h "$1" ] && [ "$(stat -c '%u %a' -- "$1")" = "$uid 700" ]; }
+own() { [ -d "$1" ] && [ ! -h "$1" ] && [ "$(stat -c '%u %a' -- "$1")" = "$ci_uid 700" ]; }
 XDG_RUNTIME_DIR=
-for place in "/run/user/$uid" "/tmp/jacamar-ci-$uid" "$PWD/run"; do
+for place in "/run/user/$ci_uid" "/tmp/jacamar-ci-$ci_uid" "$PWD/run"; do
   case $place in /run/*) ;; *) mkdir -m 0700 "$place" 2>/dev/null ;; esac
   if own "$place"; then XDG_RUNTIME_DIR=$place; break; fi
 done
-[ -n "$XDG_RUNTIME_DIR" ] || { echo "There is no runtime directory for Podman on this node: /tmp/jacamar-ci-$uid is not yours" >&7; leave 1; }
-TMPDIR=$(mktemp -d "\${TMPDIR:-/tmp}/jacamar-ci-XXXXXXXX") || { echo "There is no room for temporary files on this node" >&7; leave 1; }
+[ -n "$XDG_RUNTIME_DIR" ] || { echo "There is no runtime directory for Podman on this node: /tmp/jacamar-ci-$ci_uid is not yours" >&7; ci_leave 1; }
+TMPDIR=$(mktemp -d "\${TMPDIR:-/tmp}/jacamar-ci-XXXXXXXX") || { echo "There is no room for temporary files on this node" >&7; ci_leave 1; }
 export XDG_RUNTIME_DIR TMPDIR
 
 # A signal that users ask the scheduler for must not end this shell.
@@ -260,13 +263,13 @@ ${container.onNode.join("\n")}
 
 remove() { if [ "$keep_ended" = yes ]; then "$podman" stop --time 0 "$name"; else "$podman" rm --force --time 0 --volumes --ignore "$name"; fi; }
 is_left() { "$podman" ps --quiet --filter "name=^$name\\$" | grep -q .; }
-tell() { "$podman" exec --user=0 "$name" /bin/sh -c 'kill -TERM -1' >/dev/null 2>&1 7>&- 8>&- & }
-force() { remove; kill -KILL "$child"; }
-finish() { # CODE
-  script_code=$(cat "$script_status" 2>/dev/null)
-  case $script_code in '' | *[!0-9]*) script_code=none ;; esac
+ci_tell() { "$podman" exec --user=0 "$name" /bin/sh -c 'kill -TERM -1' >/dev/null 2>&1 7>&- 8>&- & }
+ci_force() { remove; kill -KILL "$ci_child"; }
+ci_finish() { # CODE
+  ci_script_code=$(cat "$ci_script_status" 2>/dev/null)
+  case $ci_script_code in '' | *[!0-9]*) ci_script_code=none ;; esac
   # The container has outlived its client, or never came to run the script.
-  if [ "$script_code" = none ] || [ -n "$told" ]; then
+  if [ "$ci_script_code" = none ] || [ -n "$ci_told" ]; then
     for try in 1 2 3 4 5; do
       remove >/dev/null 2>&1 7>&- 8>&-
       is_left 7>&- 8>&- || break
@@ -286,32 +289,32 @@ guard='
     for wait in 0 1 2 4 8; do sleep "$wait"; "$2" rm --force --time 0 --volumes --ignore "$3"; done
     rm -rf -- "$1"
   fi'
-mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { echo "The temporary directory of this node takes no pipes: $TMPDIR" >&7; leave 1; }
+mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { echo "The temporary directory of this node takes no pipes: $TMPDIR" >&7; ci_leave 1; }
 setsid bash --noprofile --norc -c "$guard" jacamar-ci-guard "$TMPDIR" "$podman" "$name" >/dev/null 2>&1 </dev/null 7>&- 8>&- &
 
 # In a session of its own the client gets no signal that is meant for this shell's process group.
 setsid "$podman" "\${options[@]}" "$image" "$argument" >&7 2>&1 </dev/null 7>&- 8>&- &
-child=$!
+ci_child=$!
 `;
 }
 
 const waitAndLeave = `
 # A signal interrupts the waiting, not what is waited for. That the shell tells of a killed one is no news for the user.
 while :; do
-  wait "$child" 2>/dev/null
-  code=$?
-  if ! kill -0 "$child" 2>/dev/null; then
-    wait "$child" 2>/dev/null
-    late=$?
-    [ "$late" = 127 ] || code=$late
+  wait "$ci_child" 2>/dev/null
+  ci_code=$?
+  if ! kill -0 "$ci_child" 2>/dev/null; then
+    wait "$ci_child" 2>/dev/null
+    ci_late=$?
+    [ "$ci_late" = 127 ] || ci_code=$ci_late
     break
   fi
 done
 # What tells all processes of a job may reach the script before this shell: then it comes now, and is why the script failed.
-if [ "$code" != 0 ] && [ -z "$told" ]; then sleep 0.2; fi
-[ -z "\${killer-}" ] || kill "$killer" 2>/dev/null
-finish "$code"
+if [ "$ci_code" != 0 ] && [ -z "$ci_told" ]; then sleep 0.2; fi
+[ -z "\${ci_killer-}" ] || kill "$ci_killer" 2>/dev/null
+ci_finish "$ci_code"
 # A Podman client that is told to end says that all went well.
-if [ -n "$told" ] && [ "$code" = 0 ]; then code=143; fi
-case $script_code in none) leave "$code" ;; *) leave "$script_code" ;; esac
+if [ -n "$ci_told" ] && [ "$ci_code" = 0 ]; then ci_code=143; fi
+case $ci_script_code in none) ci_leave "$ci_code" ;; *) ci_leave "$ci_script_code" ;; esac
 `;

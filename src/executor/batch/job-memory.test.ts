@@ -28,7 +28,7 @@ async function told(
     mkdirSync(dirname(join(root, name)), { recursive: true });
     writeFileSync(join(root, name), text);
   }
-  const script = `memory_root=${root}\n${jobMemory}\nmemory_of "${mark}"; exit 0`;
+  const script = `memory_root=${root}\n${jobMemory}\nci_memory_of "${mark}"; exit 0`;
   const argv = ["/bin/bash", "-c", script] as const;
   const said = await capture({ argv, environment, workingDirectory: "/" }, { timeoutSeconds: 20 });
   assert.equal(said.stderr, "");
@@ -51,7 +51,7 @@ const v1 = (group: string, peak: string, limit: string) => ({
 
 const scope = "system.slice/slurmstepd.scope";
 
-describe("memory_of, in a job's own control group", () => {
+describe("ci_memory_of, in a job's own control group", () => {
   for (const [what, mark, groups, files, environment, expected] of [
     [
       "Slurm, all steps of the job",

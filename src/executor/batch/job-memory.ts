@@ -1,5 +1,5 @@
 /**
- * Bash for a job file: the function `memory_of`, which prints the most memory that the job's own control group has used, and its
+ * Bash for a job file: the function `ci_memory_of`, which prints the most memory that the job's own control group has used, and its
  * limit, in bytes or `max`; nothing where no control group is the job's own. The kernel counts what is in use at a time by all processes of
  * the group, the file cache too (`memory.peak` since Linux 5.19, `memory.max_usage_in_bytes` in the first version).
  *
@@ -10,7 +10,7 @@
  * Tests set `memory_root` to the root of a made-up tree with `proc` and `sys`.
  */
 export const jobMemory = `
-memory_of() { # MARK
+ci_memory_of() { # MARK
   local root=\${memory_root-} version= controllers path group peak limit
   while IFS=: read -r _ controllers path; do
     case ,$controllers, in
