@@ -1,6 +1,9 @@
 import { type StepName, stepNames } from "../measure/measurements.ts";
 import type { End, Findings, JobLine, Outcome, RecordLine, StageOfJob, StepOfStage, Subject } from "./line.ts";
 
+/** How each line begins. No text of a line can hold it, since the quotes of a text are escaped. */
+export const lineStart = '{"schema":';
+
 /** Longer lines are not ours. */
 const longestRead = 64 * 1024;
 const mostStages = 200;

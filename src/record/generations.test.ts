@@ -152,6 +152,11 @@ describe("stagesOfJob()", () => {
     assert.equal(stagesOfJob(file, mine, noon).length, 1);
   });
 
+  test("finds a line behind what is left of another's, whose write has failed", () => {
+    const file = newFile(lineOf(other, 1).slice(0, 70) + lineOf(mine, 2) + lineOf(mine, 3).slice(0, 50));
+    assert.equal(stagesOfJob(file, mine, noon).length, 1);
+  });
+
   test("follows no link, and finds nothing where there is no file", () => {
     const file = newFile(lineOf(mine, 1));
     const link = newFile();

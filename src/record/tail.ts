@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { systemErrorCode } from "../error/error.ts";
-import { decodeLine } from "./decode.ts";
+import { decodeLine, lineStart } from "./decode.ts";
 import { generations } from "./generations.ts";
 import type { StageLine } from "./line.ts";
 
@@ -42,13 +42,14 @@ function stageOf(line: string): StageLine[] {
   return found?.kind === "stage" ? [found] : [];
 }
 
-/** The lines of a text that hold a needle. */
+/** The lines of a text that hold a needle, each without what a write that failed has left before it. */
 function linesWith(text: Buffer, needle: Buffer): string[] {
   const lines: string[] = [];
   for (let at = text.indexOf(needle); at !== -1; ) {
     const next = text.indexOf(10, at);
     const end = next === -1 ? text.length : next;
-    lines.push(text.toString("latin1", text.lastIndexOf(10, at) + 1, end));
+    const begin = Math.max(text.lastIndexOf(10, at) + 1, text.lastIndexOf(lineStart, at));
+    lines.push(text.toString("latin1", begin, end));
     at = text.indexOf(needle, end);
   }
   return lines;

@@ -1,5 +1,5 @@
 import { jobLine } from "../record/compose.ts";
-import { decodeLine, isObject } from "../record/decode.ts";
+import { decodeLine, isObject, lineStart } from "../record/decode.ts";
 import type { JobLine, RecordLine, StageLine } from "../record/line.ts";
 import { Rows } from "./rows.ts";
 import type { Line, Source, TakeLine } from "./sources.ts";
@@ -35,7 +35,7 @@ export interface Collected {
 
 /** How lines begin: most of a record is known without parsing it (src/record/encode.ts). */
 const stageStart = Buffer.from('{"schema":1,"kind":"stage","key":"');
-const anyStart = Buffer.from('{"schema":');
+const anyStart = Buffer.from(lineStart);
 /** No text can hold it, since there the quotes are escaped. What comes after it is needed of few jobs. */
 const stagesOfJob = Buffer.from(',"stages":[');
 const longestKey = 64;
@@ -60,7 +60,7 @@ export class Collector {
   /** Takes the lines of a source. */
   takeFrom(source: Source): TakeLine {
     return (line) => {
-      if (line.begin < line.end) this.#take(line, source);
+      if (line.begin < line.end) this.#take(withoutRest(line), source);
     };
   }
 
@@ -138,6 +138,13 @@ export class Collector {
   }
 }
 
+/** A line without what stands before it, of a write that failed: a user can limit the size to which the user's own process may write. */
+function withoutRest(line: Line): Line {
+  const { buffer, begin, end } = line;
+  const later = buffer.subarray(begin, end).lastIndexOf(anyStart);
+  return later > 0 ? { ...line, begin: begin + later, position: line.position + later } : line;
+}
+
 function keptOf(line: Line, source: Source): Kept {
   return { source, place: source.keep(line), length: line.end - line.begin };
 }
@@ -175,7 +182,7 @@ function readLine({ buffer, begin, end }: Line): RecordLine | undefined {
 
 /** A line of the record; of journalctl's JSON what its MESSAGE holds; of a system log what follows its header. */
 function textLine(text: string): RecordLine | undefined {
-  if (text.startsWith('{"schema":')) return decodeLine(text);
+  if (text.startsWith(lineStart)) return decodeLine(text);
   if (text.startsWith("{")) {
     try {
       const entry: unknown = JSON.parse(text);
@@ -185,7 +192,7 @@ function textLine(text: string): RecordLine | undefined {
       return undefined;
     }
   }
-  const at = text.indexOf('{"schema":');
+  const at = text.indexOf(lineStart);
   return at === -1 ? undefined : decodeLine(text.slice(at).trimEnd());
 }
 

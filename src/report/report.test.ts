@@ -95,6 +95,13 @@ describe("Collector", () => {
     assert.equal(outcomes[collected.rows.get("outcome", 0)], "failed");
   });
 
+  test("finds a line behind what is left of another's, whose write has failed", async () => {
+    const cut = stage(7, "config").slice(0, 70);
+    const collected = await collect([stage(2, "config"), cut + stage(2, "build_script"), cut + job(3)].join("\n"));
+    assert.deepEqual(new Set(jobsOf(collected)), new Set([2, 3]));
+    assert.equal(collected.foreignLines, 0);
+  });
+
   test("lets nobody tell of another's job in a file of their own, by its key, without an account, or with two", async () => {
     const mine = { account: "mallory", project_full_path: "forged", time: "2026-11-24T09:00:00.000Z" };
     const two = job(3, mine).replace(/\}$/, ',"account":"alice","project_full_path":"forged"}');

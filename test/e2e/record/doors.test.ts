@@ -84,6 +84,38 @@ describe("the administrator's record of a user's job", { skip }, () => {
     });
   }
 
+  it("keeps the lines of others when a user lets a write of the user's own driver fail half-way", async () => {
+    const own = records("setuid as root");
+    const path = join(own, "spoilt.jsonl");
+    const job = () =>
+      place.job("setuid as root", {
+        logging: `enabled = false\n[record]\nlocation = "${path}"`,
+        mechanism: "none",
+      });
+    const [mallory, alice] = [job(), job()];
+    for (const one of [mallory, alice])
+      for (const ended of [await one.config(), await one.prepare()]) {
+        assert.equal(ended.exitCode, 0, ended.stderr);
+      }
+    // Both have the file open; what is written next is mallory's, and has no end.
+    const waits = join(place.dataDir, "go");
+    const slow = alice.start("build_script", `echo up; until [ -e "${waits}" ]; do sleep 0.1; done`);
+    await slow.until("up", 60);
+    await mallory.run("build_script", `prlimit --pid "$PPID" --fsize=$(($(stat -c %s ${path}) + 70))`);
+    assert.ok(!readFileSync(path, "latin1").endsWith("\n"), "the control: there is half a line");
+    assert.equal((await asUser(user, ["touch", waits])).exitCode, 0);
+    assert.equal((await slow.done).exitCode, 0);
+    await alice.cleanup();
+    const last = decodeLine(readFileSync(path, "utf8").trimEnd().split("\n").at(-1) ?? "");
+    assert.ok(last?.kind === "job");
+    assert.deepEqual(
+      last.stages.map(({ stage }) => stage),
+      ["config", "prepare", "build_script", "cleanup"],
+    );
+    await mallory.cleanup();
+    for (const one of [mallory, alice]) one.remove();
+  });
+
   it("has the id of a refusal, which the job log shows", async () => {
     const own = records("setuid as root");
     const path = join(own, "refused.jsonl");
