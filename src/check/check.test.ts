@@ -253,6 +253,16 @@ test("pattern-wide shows a name that the expression also matches", async () => {
   assert.equal(await first("^debian:1\\d$"), undefined);
 });
 
+test("auth-incomplete does not miss what stands in the file and is wrong", async () => {
+  const text = `${general}gitlab_server = "gitlab"\n[auth]\ndownscope = "setuuid"\n`;
+  assert.deepEqual(await foundBy("auth-incomplete", text), []);
+  const { problems } = await found(text);
+  assert.deepEqual(
+    problems.map((line) => line.split(" ").slice(0, 2).join(" ")),
+    ["4:17 general.gitlab_server:", "6:13 auth.downscope:"],
+  );
+});
+
 test("auth-incomplete tells all that jacamar-auth would refuse", async () => {
   const text = `${general}run_mechanism = "podman"\n[auth]\nno_new_privs = true\n[auth.logging]\nlocation = "x"\n`;
   assert.deepEqual(

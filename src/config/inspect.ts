@@ -84,7 +84,10 @@ function unknownKey(path: Path, value: TomlValue, known: readonly string[]): Fau
   const table = path.slice(0, -1);
   const atTop = isTomlTable(value) ? "is not a known table" : "stands outside of a table";
   const word = String(path.at(-1));
-  const elsewhere = keyPaths(configSchema, []).find((known) => known.at(-1) === word);
+  const elsewhere = keyPaths(configSchema, []).find(
+    // Not a whole table: nobody writes one for a key.
+    (known) => known.at(-1) === word && known.length > 1,
+  );
   return {
     path,
     at: "key",

@@ -440,7 +440,8 @@ test("checkConfiguration() places mistakes of TOML and says what is right", asyn
   const escape =
     "a backslash in double quotes starts an escape, and TOML does not know this one; expected single quotes '…', in which a backslash is only a backslash, or two backslashes";
   const structure = "a list or table goes on wrongly; expected a comma between two items, or the closing ] or }";
-  const character = "a key cannot have this character; expected letters, digits, _ and -, or the key in quotes";
+  const character =
+    "a key cannot have this character; expected = after a key, ] after the name of a table; a key has letters, digits, _ and -, or stands in quotes";
   const cases: readonly (readonly [string, string])[] = [
     ["[general]\na = 1\nb = 2\na = 3", `f:4:1: ${twice}`],
     ["[general]\n[general]", `f:2:2: ${twice}`],
@@ -449,6 +450,11 @@ test("checkConfiguration() places mistakes of TOML and says what is right", asyn
     ["a =\nb = 1", `f:1:4: ${noValue}`],
     ["\u00e9 = 1", `f:1:1: ${character}`],
     ["a: 1", `f:1:2: ${character}`],
+    ["[general\n", `f:1:9: ${character}`],
+    [
+      'x = 1\na = "C:\\Users"',
+      "f:2:10: \\u or \\U in double quotes starts the number of a character, and none follows; expected single quotes '…', in which a backslash is only a backslash, or two backslashes",
+    ],
     ["x = 1\r\na = yes", `f:2:5: ${noValue}`],
     [
       'a = "x\nb = 1',

@@ -142,6 +142,10 @@ const syntaxHelp: Readonly<Record<string, { message: string; expected: string } 
   "unexpected end of key": { message: "a key is missing", expected: "a name before = and inside of [ ]" },
   "illegal character in key": {
     message: "a key cannot have this character",
-    expected: "letters, digits, _ and -, or the key in quotes",
+    expected: "= after a key, ] after the name of a table; a key has letters, digits, _ and -, or stands in quotes",
+  },
+  "invalid non-hex character in unicode escape": {
+    message: "\\u or \\U in double quotes starts the number of a character, and none follows",
+    expected: "single quotes '…', in which a backslash is only a backslash, or two backslashes",
   },
 };

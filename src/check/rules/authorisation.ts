@@ -1,6 +1,7 @@
 import { refuseNoNewPrivs, requireDownscope, requireServer } from "../../auth/requirements.ts";
 import type { Path } from "../../config/inspect.ts";
 import type { Config } from "../../config/schema.ts";
+import { valueAt } from "../../config/toml.ts";
 import { JacamarError } from "../../error/error.ts";
 import { chooseSink, defaultLogging } from "../../system-log/sink.ts";
 import type { Finding, Rule } from "../rule.ts";
@@ -11,15 +12,19 @@ export const incompleteAuth: Rule = {
   means: "`[auth]` stands in the file, and `jacamar-auth` would refuse every job with it.",
   why: "Without the server's name no token can be verified; without a way to give the runner's rights up no job may run; and some keys exclude each other.",
   remedy: "Add or remove the key that the message names. A file for `jacamar --no-auth` alone needs no `[auth]`.",
-  find: ({ config }) => {
+  find: ({ config, table }) => {
     if (config.auth === undefined) return [];
     const auth: Path = ["auth"];
+    // What stands in the file and cannot be used is told already.
+    const isWrong = (path: Path, value: unknown): boolean => value === undefined && valueAt(table, path) !== undefined;
     return [
-      ...refused(auth, () => requireDownscope(config)),
+      ...(isWrong([...auth, "downscope"], config.auth.downscope) ? [] : refused(auth, () => requireDownscope(config))),
       ...refused([...auth, "no_new_privs"], () => refuseNoNewPrivs(config)),
-      ...refused(config.general.gitlab_server === undefined ? ["general"] : ["general", "gitlab_server"], () =>
-        requireServer(config),
-      ),
+      ...(isWrong(["general", "gitlab_server"], config.general.gitlab_server)
+        ? []
+        : refused(config.general.gitlab_server === undefined ? ["general"] : ["general", "gitlab_server"], () =>
+            requireServer(config),
+          )),
       ...refused([...auth, "logging"], () => chooseSink(config.auth?.logging ?? defaultLogging)),
       ...rootOnly(config),
     ];
