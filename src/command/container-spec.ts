@@ -14,6 +14,7 @@ import type { StageContext } from "./context.ts";
 import { registryAuthFile } from "./job-files.ts";
 import { type Prepared, type PreparedImage } from "./prepared.ts";
 import type { JobState } from "./state.ts";
+import type { Volume } from "../mechanism/podman/volumes.ts";
 import { userVolumes } from "./user-volumes.ts";
 
 /**
@@ -106,6 +107,16 @@ export function entrypointFailed(exitCode: number): JacamarError {
       hint: 'An entrypoint must run the command that it is given, as exec "$@" does. Leave image:entrypoint out to use a shell.',
     },
   );
+}
+
+/** A failure of Podman's in a job that has mounted volumes: they may be its reason. */
+export function perhapsOfVolumes(error: unknown, volumes: readonly Volume[]): unknown {
+  const [first] = volumes;
+  if (!(error instanceof JacamarError) || error.code !== "podman_failed" || first === undefined) return error;
+  return new JacamarError("podman_failed", error.message, {
+    hint: `The job's own volumes may be the reason (${first.source} on ${first.target}${volumes.length > 1 ? ", …" : ""}): try without them. ${error.hint ?? ""}`,
+    cause: error,
+  });
 }
 
 /** What prepare left for the stage's image. Throws `state_missing`. */

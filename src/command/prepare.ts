@@ -51,7 +51,7 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   if (config.general.job_message !== undefined) log.say(config.general.job_message);
 
   const images = planImages(job, config, await allowlistOf(config));
-  if (images.user) checkVolumeSources(context, state);
+  if (images.user) checkVolumeSources(context, state, job);
   await context.measure.step("directories", async () => {
     await makeJobDirectories(context, state, job, images);
     await fillPipes(pipesDirectory(state.workspace));
@@ -115,13 +115,13 @@ async function makeBuildsDirectory(workspace: Workspace, make: () => Promise<voi
 }
 
 /** Throws `volume_invalid` for a volume whose source is not there; Podman's own message names neither variable nor reason. */
-function checkVolumeSources(context: StageContext, state: JobState): void {
-  for (const { name, volume } of userVolumes(context, state)) {
+function checkVolumeSources(context: StageContext, state: JobState, job: Job): void {
+  for (const { wish, volume } of userVolumes(context, state, job)) {
     const code = lookAt(volume.source);
     if (code === undefined) continue;
     const source = volume.source.length > 200 ? `${volume.source.slice(0, 200)}…` : volume.source;
     const why = code === "ENOENT" || code === "ENOTDIR" ? "does not exist" : `cannot be used (${code})`;
-    throw invalidVolume(name, `its source "${source}" ${why}`);
+    throw invalidVolume(wish, `its source "${source}" ${why}`);
   }
 }
 

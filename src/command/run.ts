@@ -22,6 +22,7 @@ import {
   entrypointFailed,
   isEntrypointOfJob,
   noteLabelled,
+  perhapsOfVolumes,
   requirePrepared,
   writeContainerFiles,
 } from "./container-spec.ts";
@@ -159,6 +160,8 @@ async function runInContainer(run: ContainerRun): Promise<Outcome> {
     name: spec.name,
     tty: podman.tty,
     keepEnded: podman.disable_container_removal,
+  }).catch((error: unknown) => {
+    throw perhapsOfVolumes(error, spec.volumes);
   });
   const relabelled = spec.selinux.level !== undefined && spec.selinux.volumes === "relabel";
   if (relabelled && (outcome.kind === "passed" || outcome.kind === "failed")) noteLabelled(workspace);

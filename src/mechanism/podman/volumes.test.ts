@@ -29,7 +29,8 @@ describe("parseVolumes()", () => {
   }
 
   const bad: [string, RegExp][] = [
-    ["", /no colon/],
+    ["", /it is empty/],
+    [" \n", /it is empty/],
     ["/a", /no colon/],
     [":", /no source/],
     [":/b", /no source/],
@@ -66,6 +67,14 @@ describe("parseVolumes()", () => {
     ["/a:/data/builds", /target "\/data\/builds" is taken by the job itself/],
     ["/a://data//builds/", /taken by the job itself/],
   ];
+  test("tells what the user has written, where the runner has put variables in", () => {
+    assert.throws(() => parseVolumes([{ ...wish(":/b"), written: "$SCRATCH:/b" }], []), {
+      message:
+        'The volume variable PODMAN_VOLUMES_0 cannot be used: it has no source; GitLab has made it of "$SCRATCH:/b"',
+      hint: /puts nothing in for a variable that it does not know, such as \$HOME/,
+    });
+  });
+
   for (const [text, why] of bad) {
     test(`refuses ${JSON.stringify(text.slice(0, 60))}`, () => {
       assert.throws(() => argumentsOf("/x:/y", text), { code: "volume_invalid", message: why });

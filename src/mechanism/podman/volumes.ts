@@ -8,6 +8,12 @@ export interface Volume {
   readonly options: readonly string[];
 }
 
+/** A volume that a user asks for. */
+export interface VolumeWish extends Wish {
+  /** What the user has written, where the runner has made another text of it by putting variables in. */
+  readonly written?: string | undefined;
+}
+
 /** Options of `podman run --volume` for a directory of the host that a user may ask for (podman-run(1)). */
 const knownOptions = new Set([
   "ro",
@@ -42,7 +48,7 @@ const mostVolumes = 100;
  * @param taken paths inside the container that are the driver's.
  * Throws `volume_invalid`, naming the variable and the reason.
  */
-export function parseVolumes(wishes: readonly Wish[], taken: readonly string[]): Volume[] {
+export function parseVolumes(wishes: readonly VolumeWish[], taken: readonly string[]): Volume[] {
   if (wishes.length > mostVolumes) {
     throw new JacamarError(
       "volume_invalid",
@@ -65,10 +71,11 @@ export function volumeArgument(volume: Volume): string {
   return `${volume.source}:${volume.target}${options}`;
 }
 
-function parseVolume(wish: Wish): Volume {
+function parseVolume(wish: VolumeWish): Volume {
   // A trailing line break comes with variables that were pasted; any other is refused below.
   const parts = wish.text.trim().split(":");
   const [source = "", writtenTarget = "", optionList] = parts;
+  if (parts.length === 1 && source === "") throw invalid(wish, "it is empty");
   if (parts.length > 3) throw invalid(wish, "it has more than two colons");
   if (parts.length < 2) throw invalid(wish, "it has no colon between source and target");
   checkPath(wish, "source", source);
@@ -84,7 +91,7 @@ function parseVolume(wish: Wish): Volume {
   return { source: trimSlashes(source), target, options };
 }
 
-function checkPath(wish: Wish, which: "source" | "target", path: string): void {
+function checkPath(wish: VolumeWish, which: "source" | "target", path: string): void {
   if (path === "") throw invalid(wish, `it has no ${which}`);
   const shown = JSON.stringify(path.slice(0, 200));
   if (!path.startsWith("/")) throw invalid(wish, `its ${which} ${shown} is not an absolute path`);
@@ -99,12 +106,17 @@ function trimSlashes(path: string): string {
 }
 
 /** Says in one way which volume variable cannot be used, and why. */
-export function invalidVolume(name: string, why: string): JacamarError {
-  return new JacamarError("volume_invalid", `The volume variable ${name} cannot be used: ${why}`, {
-    hint: "Write it as /path/on/the/host:/path/in/the/container, optionally with :ro at its end.",
+export function invalidVolume({ name, written }: Omit<VolumeWish, "text">, why: string): JacamarError {
+  const made = written === undefined ? "" : `; GitLab has made it of ${JSON.stringify(written.slice(0, 200))}`;
+  const shell =
+    written === undefined
+      ? ""
+      : " GitLab puts nothing in for a variable that it does not know, such as $HOME: write the path.";
+  return new JacamarError("volume_invalid", `The volume variable ${name} cannot be used: ${why}${made}`, {
+    hint: `Write it as /path/on/the/host:/path/in/the/container, optionally with :ro at its end.${shell}`,
   });
 }
 
-function invalid(wish: Wish, why: string): JacamarError {
-  return invalidVolume(wish.name, why);
+function invalid(wish: VolumeWish, why: string): JacamarError {
+  return invalidVolume(wish, why);
 }

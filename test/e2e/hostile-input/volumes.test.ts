@@ -27,7 +27,7 @@ const refused: readonly (readonly [value: string, why: RegExp])[] = [
   ["/etc", /no colon/],
   [":/x", /no source/],
   ["/etc:", /no target/],
-  ["", /no colon/],
+  ["", /it is empty/],
   ["/etc:/x:ro:/y", /more than two colons/],
   ["/etc:/", /its target "\/" is the system's/],
   ["/etc:/proc/sys", /is the system's/],

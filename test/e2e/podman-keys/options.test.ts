@@ -88,6 +88,26 @@ describe("user_volume_variable", () => {
       assert.match(log, why);
     });
   }
+
+  it("shows what the user has written, where GitLab knew no value for a variable in it", async () => {
+    const written = { key: "PODMAN_VOLUMES_0", value: "$HOME/no-such:/data" };
+    const variables = { PODMAN_VOLUMES_0: "/no-such:/data" };
+    const { log } = await refused(bench.job({ image, podman: prefix, variables, response: { variables: [written] } }));
+    assert.match(
+      log,
+      /source "\/no-such" does not exist; GitLab has made it of "\$HOME\/no-such:\/data"\n {2}.*\$HOME/,
+    );
+  });
+
+  it("is named when Podman cannot start the container with it", async () => {
+    const variables = { PODMAN_VOLUMES_0: "/usr/share:/etc/passwd" };
+    const { exitCode, log } = await scriptOf(bench.job({ image, podman: prefix, variables }), "true");
+    assert.equal(exitCode, 2);
+    assert.match(
+      log,
+      /^ERROR: Podman failed before the script ran: .*\n {2}The job's own volumes .*\/usr\/share on \/etc\/passwd/m,
+    );
+  });
 });
 
 describe("tty", () => {
