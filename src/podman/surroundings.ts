@@ -42,9 +42,10 @@ export function runtimeDirectory(account: Account, base: string): string | undef
 
 /** A directory of the user's own in one of somebody else's could be exchanged for another one. */
 function isOwnPlace(place: string, { uid }: Account): boolean {
+  if (!isPrivateDirectory(place, uid)) return false;
   const above = dirname(place);
   const owners = [lstatSync, statSync].map((look) => look(above, { throwIfNoEntry: false })?.uid);
-  return isPrivateDirectory(place, uid) && owners.every((owner) => owner === 0 || owner === uid);
+  return owners.every((owner) => owner === 0 || owner === uid);
 }
 
 function ownPlaces(account: Account, base: string): string[] {

@@ -330,9 +330,14 @@ export function directoryFailed(path: string, code: string | undefined, cause?: 
   return new JacamarError("directory_failed", `Cannot make "${path}": ${code ?? "unknown error"}`, { hint, cause });
 }
 
-/** Whether a directory is there, is the account's, and is closed to everybody else. Follows no link. */
+/** Whether a directory is there, is the account's, and is closed to everybody else. Follows no link. One that cannot be seen is not. */
 export function isPrivateDirectory(path: string, uid: number): boolean {
-  const status = lstatSync(path, { throwIfNoEntry: false });
+  let status: Stats | undefined;
+  try {
+    status = lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return false;
+  }
   return status?.isDirectory() === true && status.uid === uid && (status.mode & 0o777) === 0o700;
 }
 

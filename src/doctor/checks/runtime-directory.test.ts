@@ -23,6 +23,11 @@ describe("the check runtime-directory", { skip: needsRoot }, () => {
     );
   });
 
+  test("takes one that the account may not see for none", async () => {
+    const closed = "mount -t tmpfs -o mode=755 run /run; install -d -m 0700 /run/user /run/user/$uid";
+    assert.match((await bench.look("runtime-directory", closed)).text, /^\/tmp\/jacamar-ci-\d+, since/);
+  });
+
   test("finds a directory that others can enter", async () => {
     assert.deepEqual(await names(ownRun("0755")), ["runtime-directory-unusable"]);
   });
