@@ -85,7 +85,12 @@ async function reapAs(
   );
   terminal.stdout.write(printable(stdout));
   terminal.stderr.write(printable(stderr));
-  if ("exitCode" in ending) return ending.exitCode;
+  if ("exitCode" in ending) {
+    // What the process said need not name the user.
+    if (ending.exitCode !== 0)
+      terminal.stderr.write(`ERROR: Reaping for ${name} ended with exit code ${ending.exitCode}\n`);
+    return ending.exitCode;
+  }
   terminal.stderr.write(`ERROR: Reaping for ${name} was ended (${ending.signal}); it has ${timeoutSeconds} s\n`);
   return 1;
 }

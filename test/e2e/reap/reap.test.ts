@@ -169,15 +169,18 @@ describe("jacamar reap", () => {
     const refused = await reap(jobs, job, "--user", jobs.user.name);
     assert.notEqual(refused.exitCode, 0);
     assert.match(refused.stderr, /take root/);
+    const configuration = join(jobs.stage.directory, `reap-${job.id}.toml`);
+    await asUser(root, ["cp", join(job.directory, "jacamar.toml"), configuration]);
     const daemon = await asUser(root, [
       jobs.stage.jacamar,
       "reap",
       "--configuration",
-      join(job.directory, "jacamar.toml"),
+      configuration,
       "--user",
       "daemon",
     ]);
     assert.notEqual(daemon.exitCode, 0);
+    assert.match(daemon.stderr, /^ERROR: Reaping for daemon ended with exit code 2$/m);
   });
 });
 
