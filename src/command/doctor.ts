@@ -13,7 +13,7 @@ import { asJson, asText, findingsOf } from "../doctor/present.ts";
 import { Subject } from "../doctor/subject.ts";
 import { becomeUser } from "../downscope/setuid.ts";
 import { usualConfiguration } from "../config/usual-place.ts";
-import { JacamarError } from "../error/error.ts";
+import { JacamarError, systemErrorCode } from "../error/error.ts";
 import { bashEnvironment } from "../mechanism/bash.ts";
 import type { Environment } from "../process/command.ts";
 import { readLoginEnvironment } from "../process/login-environment.ts";
@@ -39,7 +39,7 @@ export async function doctorHere(argv: readonly string[], terminal: Terminal): P
     return 0;
   }
   const stop = listenForStop();
-  const { config, file } = await configurationFor(wanted);
+  const { config, file, closed } = await configurationFor(wanted);
   const limits = limitsOfRunner();
   // Reading the system's own takes a while, which only a check of the network is worth.
   const trusted = wanted.network ? readCertificates(config) : undefined;
@@ -62,7 +62,7 @@ export async function doctorHere(argv: readonly string[], terminal: Terminal): P
     );
     const looked = await lookAll(chosen, subject, limitSeconds);
     const heading = { account: account.name, configuration: file, machineOnly: subject.isRoot };
-    terminal.stdout.write(wanted.json ? asJson(heading, looked) : asText(heading, looked));
+    terminal.stdout.write(wanted.json ? asJson(heading, looked) : asText(heading, looked, closed));
     return findingsOf(looked).some(({ level }) => level === "wrong") ? 1 : 0;
   } finally {
     await subject.close();
@@ -72,20 +72,22 @@ export async function doctorHere(argv: readonly string[], terminal: Terminal): P
 /** The configuration of the jobs, or what a first one would have. */
 async function configurationFor({
   configuration,
-}: DoctorArguments): Promise<{ config: Config; file: string | undefined }> {
-  const file = configuration ?? (isReadable(usualConfiguration) ? usualConfiguration : undefined);
-  if (file !== undefined) return { config: await loadConfiguration(file), file };
+}: DoctorArguments): Promise<{ config: Config; file: string | undefined; closed: string | undefined }> {
+  const usual = readable(usualConfiguration);
+  const file = configuration ?? (usual === "yes" ? usualConfiguration : undefined);
+  if (file !== undefined) return { config: await loadConfiguration(file), file, closed: undefined };
   const general = { executor: "shell", data_dir: "$HOME/.jacamar-ci", run_mechanism: "podman" };
-  return { config: v.parse(configSchema, { general }), file: undefined };
+  const config = v.parse(configSchema, { general });
+  return { config, file: undefined, closed: usual === "closed" ? usualConfiguration : undefined };
 }
 
 /** Users often may not read the file; the administrator who names one wants to know why. */
-function isReadable(path: string): boolean {
+function readable(path: string): "yes" | "closed" | "missing" {
   try {
     accessSync(path, constants.R_OK);
-    return true;
-  } catch {
-    return false;
+    return "yes";
+  } catch (error) {
+    return systemErrorCode(error) === "EACCES" ? "closed" : "missing";
   }
 }
 

@@ -13,11 +13,16 @@ export interface Heading {
 
 const nameWidth = 18;
 
-/** A line for each finding, its remedy below it, and a short line for what is well. */
-export function asText(heading: Heading, looked: readonly Looked[]): string {
+/**
+ * A line for each finding, its remedy below it, and a short line for what is well.
+ *
+ * @param closed a configuration that may be there, and that the account may not read.
+ */
+export function asText(heading: Heading, looked: readonly Looked[], closed?: string): string {
   const { account, configuration, machineOnly } = heading;
+  const why = closed === undefined ? "" : ` (${account} may not read ${closed})`;
   const lines = [
-    `Looking as ${account}, with ${configuration ?? "no configuration: what a first one would have is looked at"}`,
+    `Looking as ${account}, with ${configuration ?? `no configuration${why}: what a first one would have is looked at`}`,
     ...looked.flatMap((one) => linesOf(one, account)),
     summary(looked),
     ...(machineOnly
@@ -53,7 +58,9 @@ function summary(looked: readonly Looked[]): string {
   const count = (level: Finding["level"]) => findings.filter((finding) => finding.level === level).length;
   const well = looked.filter(({ outcome }) => outcome.kind === "ok").length;
   const warnings = count("warning");
-  return `${count("wrong")} wrong, ${warnings} ${warnings === 1 ? "warning" : "warnings"}, ${well} ok`;
+  const unknown = looked.filter(({ outcome }) => outcome.kind === "unknown").length;
+  const open = unknown === 0 ? "" : `, ${unknown} unknown`;
+  return `${count("wrong")} wrong, ${warnings} ${warnings === 1 ? "warning" : "warnings"}, ${well} ok${open}`;
 }
 
 export function findingsOf(looked: readonly Looked[]): Finding[] {

@@ -147,9 +147,14 @@ function schemaBeside(programs: string): string | undefined {
   return existsSync(path) ? path : undefined;
 }
 
+/** A path as a word of the shell, into which the line is pasted. */
+function word(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
+
 /** Root looks as another user; the usual place of the configuration needs no option. */
 function doctorCall(file: string): string {
-  const configuration = file === usualConfiguration ? "" : ` --configuration ${file}`;
+  const configuration = file === usualConfiguration ? "" : ` --configuration ${word(file)}`;
   return `jacamar doctor${process.geteuid?.() === 0 ? " --user NAME" : ""}${configuration}`;
 }
 
@@ -181,7 +186,7 @@ function advice(
         ]),
     ...(executor === "shell" ? [] : ["- See that the compute nodes have data_dir under the same path."]),
     ...(state.kind === "exchangeable" ? [`- Move the program to a place that only root can write: ${state.why}.`] : []),
-    `- After a change: jacamar check ${file}`,
+    `- After a change: jacamar check ${word(file)}`,
     `- See what a job would meet here: ${doctorCall(file)}`,
   ];
 }

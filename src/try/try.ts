@@ -269,10 +269,12 @@ function packer(root: string, git: { environment: Record<string, string>; tempor
 }
 
 async function pipelineFile(path: string): Promise<string> {
+  let file = path;
   try {
-    return await realpath(statSync(path).isDirectory() ? join(path, ".gitlab-ci.yml") : path);
+    if (statSync(path).isDirectory()) file = join(path, ".gitlab-ci.yml");
+    return await realpath(file);
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(file, error);
   }
 }
 

@@ -451,6 +451,7 @@ test("mistakes are told before anything runs", async () => {
     (await one.run(["gone.yml"])).stderr,
     /pipeline_invalid: Cannot read ".*gone\.yml": there is no such file/,
   );
+  assert.match((await one.run(["/proc"])).stderr, /Cannot read "\/proc\/\.gitlab-ci\.yml": there is no such file/);
   assert.match((await one.run(["--frob"])).stderr, /usage: There is no option --frob/);
   assert.match((await one.run(["--concurrent", "0"])).stderr, /usage: --concurrent must be/);
   assert.ok(!existsSync(join(one.home, "calls")));
