@@ -17,6 +17,8 @@ const pages = {
 } as const;
 const skip = spawnSync("mandoc", ["-v"]).error === undefined ? false : "mandoc is not installed";
 
+const groffMissing = spawnSync("groff", ["--version"]).error === undefined ? false : "groff is not installed";
+
 describe("the manual", { skip }, () => {
   for (const [name, page] of Object.entries(pages)) {
     it(`${name} has no mistake`, () => {
@@ -28,6 +30,19 @@ describe("the manual", { skip }, () => {
       assert.deepEqual(complaints, []);
     });
   }
+
+  it("is set without a warning and without a broken word, as man-db does", { skip: groffMissing }, () => {
+    for (const [name, page] of Object.entries(pages)) {
+      const letters = (width: number): string => {
+        const options = ["-Kutf8", "-man", "-ww", "-Tutf8", "-P-c", "-P-b", "-P-u", "-rcR=1", `-rLL=${width}n`];
+        const { stdout, stderr } = spawnSync("groff", options, { input: page, encoding: "utf8" });
+        assert.equal(stderr, "", name);
+        return stdout.replaceAll(/\s+/g, "");
+      };
+      // A hyphen at the end of a line would be one more letter.
+      assert.equal(letters(70), letters(500), name);
+    }
+  });
 
   it("tells of every command and every option", () => {
     const text = shown(pages["jacamar.1"]);

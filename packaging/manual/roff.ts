@@ -35,10 +35,10 @@ export function italic(text: string): string {
   return `\\fI${escaped(text)}\\fR`;
 }
 
-/** The first line of a page. The date is that of the sources, so that a page is the same on every day. */
+/** How a page begins. No word is broken, so that names can be searched for. The date is that of the sources, so that a page is the same on every day. */
 export function title(name: string, section: number, date: Date): string {
   const day = date.toISOString().slice(0, 10);
-  return `.TH ${name.toUpperCase().replaceAll("-", "\\-")} ${section} ${day} "Jacamar CI ${escaped(version)}" "Jacamar CI"`;
+  return `.TH ${name.toUpperCase().replaceAll("-", "\\-")} ${section} ${day} "Jacamar CI ${escaped(version)}" "Jacamar CI"\n.nr HY 0\n.nh\n.ad l`;
 }
 
 export function section(name: string): string {
