@@ -4,7 +4,7 @@ import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import { forgetArchive } from "../podman/archive.ts";
 import { forgetJob } from "../podman/archive-files.ts";
-import { lastLine, type PodmanClient, succeeded } from "../podman/client.ts";
+import { failureText, type PodmanClient, succeeded } from "../podman/client.ts";
 import { capture } from "../process/capture.ts";
 import { removeContainers } from "../podman/containers.ts";
 import { openPodman } from "../podman/open.ts";
@@ -113,7 +113,7 @@ async function takeBack(tree: string, context: StageContext, state: JobState): P
   if (!succeeded(given.ending)) {
     throw new JacamarError(
       "directory_failed",
-      `Cannot give the files in "${path}" back to you: ${lastLine(given.stderr)}`,
+      `Cannot give the files in "${path}" back to you: ${failureText(given)}`,
       {
         hint: `Later jobs may fail to remove them. By hand: podman unshare chown -R 0:0 ${path}`,
       },

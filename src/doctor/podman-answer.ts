@@ -64,7 +64,8 @@ export interface PodmanOwner {
   scratch(): string;
 }
 
-const infoSeconds = 10;
+/** Less than a check may take: one that is cut off could not say what it waits for. */
+const infoSeconds = 8;
 
 /** One of these is in every store that was used: Podman's databases, and the drivers' directories. */
 const marksOfStore = ["libpod", "db.sql", "overlay", "vfs", "overlay-images", "vfs-images", "btrfs", "zfs"];

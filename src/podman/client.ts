@@ -66,6 +66,12 @@ export function succeeded(ending: Ending): boolean {
   return "exitCode" in ending && ending.exitCode === 0;
 }
 
+/** Why a Podman that was asked has failed: its own last line, or that it was ended before it had said anything. */
+export function failureText({ ending, stderr }: Pick<Captured, "ending" | "stderr">): string {
+  if ("exitCode" in ending || stderr.trim() !== "") return lastLine(stderr);
+  return ending.signal === "SIGKILL" ? "it did not answer in time" : `it was ended by ${ending.signal}`;
+}
+
 /** The last line that a failed Podman said, without its word "Error:" or the frame of its log; for messages of ours. */
 export function lastLine(output: string): string {
   const lines = output.split("\n").filter((line) => line.trim() !== "");

@@ -2,7 +2,7 @@ import { JacamarError } from "../error/error.ts";
 import type { JobKey } from "../gitlab/job-key.ts";
 import { jobLabel } from "../mechanism/podman/command.ts";
 import { pause } from "../process/signals.ts";
-import { lastLine, type PodmanClient, succeeded } from "./client.ts";
+import { failureText, type PodmanClient, succeeded } from "./client.ts";
 
 const askSeconds = 60;
 const removeAttempts = 5;
@@ -23,7 +23,7 @@ export async function findContainers(
     { timeoutSeconds: askSeconds },
   );
   if (!succeeded(answer.ending)) {
-    throw new JacamarError("podman_failed", `Cannot list the job's containers: ${lastLine(answer.stderr)}`);
+    throw new JacamarError("podman_failed", `Cannot list the job's containers: ${failureText(answer)}`);
   }
   return answer.stdout.split("\n").filter((line) => /^[0-9a-f]{64}$/.test(line));
 }
@@ -47,7 +47,7 @@ export async function removeContainers(podman: PodmanClient, key: JobKey, keepEn
     const how = ["rm", "--force", "--time", "0", "--volumes", "--ignore"];
     const answer = await podman.ask([...how, ...found], { timeoutSeconds: askSeconds });
     if (succeeded(answer.ending)) removed += found.length;
-    else said = lastLine(answer.stderr);
+    else said = failureText(answer);
     await pause(attempt * 200);
   }
   const left = await findContainers(podman, key, keepEnded ? notEnded : "any");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import type { ImagePlan } from "../mechanism/podman/image-plan.ts";
 import { takePipes } from "../process/pipes.ts";
-import { lastLine, PodmanClient } from "./client.ts";
+import { failureText, lastLine, PodmanClient } from "./client.ts";
 import { provideImage, pullFailure, tryShell } from "./images.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "jacamar-images-"));
@@ -282,6 +282,9 @@ describe("lastLine()", () => {
     assert.equal(lastLine("Trying…\nError: a\nError: b\nnoise\n\n"), "b");
     assert.equal(lastLine("time=1 level=warning\n  last \n \n"), "  last ");
     assert.equal(lastLine(""), "no message");
+    assert.equal(failureText({ ending: { signal: "SIGKILL" }, stderr: "\n" }), "it did not answer in time");
+    assert.equal(failureText({ ending: { signal: "SIGKILL" }, stderr: "Error: x" }), "x");
+    assert.equal(failureText({ ending: { exitCode: 125 }, stderr: "" }), "no message");
     assert.equal(lastLine('time="2026-11-25" level=error msg="cannot use \\"x\\": no"\n'), 'cannot use "x": no');
     assert.equal(lastLine(`Error: ${"x".repeat(10_000)}`).length, 2000);
   });

@@ -5,7 +5,7 @@ import type { PullPolicy } from "../mechanism/podman/pull-policy.ts";
 import { gitlabsOwn, type UsedCredentials } from "../mechanism/podman/registry-auth.ts";
 import type { OutputPipes, Sinks } from "../process/follow.ts";
 import { killGroup } from "../process/capture.ts";
-import { lastLine, type PodmanClient, succeeded } from "./client.ts";
+import { failureText, lastLine, type PodmanClient, succeeded } from "./client.ts";
 
 /** An image that is in the user's store. */
 export interface StoredImage {
@@ -191,7 +191,7 @@ async function findImage(name: string, podman: PodmanClient): Promise<StoredImag
   const answer = await podman.ask(["image", "inspect", "--", name], { timeoutSeconds: askSeconds });
   if (!succeeded(answer.ending)) {
     if (/no such (?:object|image)|image not known|unable to find|short-name/i.test(answer.stderr)) return undefined;
-    throw new JacamarError("podman_failed", `Podman cannot look for the image "${name}": ${lastLine(answer.stderr)}`, {
+    throw new JacamarError("podman_failed", `Podman cannot look for the image "${name}": ${failureText(answer)}`, {
       hint: "Try as the same user: podman info",
     });
   }

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { JacamarError } from "../error/error.ts";
 import { canBeAlive, isJobLife } from "../gitlab/job-life.ts";
 import { batchLabel, jobLabel, lifeLabel } from "../mechanism/podman/command.ts";
-import { lastLine, type PodmanClient, succeeded } from "../podman/client.ts";
+import { failureText, type PodmanClient, succeeded } from "../podman/client.ts";
 
 /** A container that no living job has. */
 export interface DeadContainer {
@@ -35,7 +35,7 @@ export async function findDeadContainers(podman: PodmanClient, search: Container
     timeoutSeconds: 60,
   });
   if (!succeeded(answer.ending)) {
-    throw new JacamarError("podman_failed", `Cannot list the containers of jobs: ${lastLine(answer.stderr)}`);
+    throw new JacamarError("podman_failed", `Cannot list the containers of jobs: ${failureText(answer)}`);
   }
   const found: DeadContainer[] = [];
   for (const { Id, Names, State, Labels } of parse(answer.stdout)) {
@@ -67,7 +67,7 @@ export async function removeContainer(podman: PodmanClient, { id, name }: DeadCo
   const how = ["rm", "--force", "--time", "0", "--volumes", "--ignore"];
   const answer = await podman.ask([...how, id], { timeoutSeconds: 120 });
   if (succeeded(answer.ending)) return;
-  throw new JacamarError("container_left", `Cannot remove the container ${name}: ${lastLine(answer.stderr)}`, {
+  throw new JacamarError("container_left", `Cannot remove the container ${name}: ${failureText(answer)}`, {
     hint: `Remove it with: podman rm --force ${id}`,
   });
 }

@@ -3,7 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { JacamarError } from "../error/error.ts";
 import type { JobKey } from "../gitlab/job-key.ts";
 import { lifeOf } from "../gitlab/job-life.ts";
-import { lastLine, type PodmanClient, succeeded } from "../podman/client.ts";
+import { failureText, type PodmanClient, succeeded } from "../podman/client.ts";
 import { isLeased } from "../workspace/builds-lease.ts";
 import { type DirectoryRules, isThere, removeTree } from "../workspace/directories.ts";
 import { runnerDirectories, setAside, unusedBuilds } from "../workspace/static-builds.ts";
@@ -59,7 +59,7 @@ export async function removeUnusedBuilds({ path }: UnusedBuilds, owner: BuildsOw
   if (removed !== undefined && succeeded(removed.ending)) return true;
   const left = removeTree(aside);
   if (left === undefined) return true;
-  const why = removed === undefined ? left.message : lastLine(removed.stderr);
+  const why = removed === undefined ? left.message : failureText(removed);
   throw new JacamarError("directory_failed", `Cannot remove "${aside}": ${why}`, {
     hint: `Remove it by hand: podman unshare rm -rf ${aside}`,
   });

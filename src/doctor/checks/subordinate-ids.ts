@@ -47,13 +47,13 @@ export const subordinateIds = defineCheck<Name>({
       level: "wrong",
       means: "A range of the account overlaps with one of another account.",
       why: "The files and processes of the one's containers belong to the other's, too: each can read and end what is the other's.",
-      todo: "Give one of the two another range. The files in its image store have to be made anew: `podman system reset` as that user.",
+      todo: "Give one of the two another range. usermod takes a range away only while nothing runs as the user: `podman system migrate` ends Podman's own process. The files in its image store have to be made anew: `podman system reset` as that user.",
     },
     "subordinate-ids-real": {
       level: "wrong",
       means: "A range of the account holds the number of a real account.",
       why: "In a container of its own the account can become that account, and read and change its files.",
-      todo: "Give the account another range, above all numbers of accounts; 100000 and more are usual.",
+      todo: "Give the account another range, above all numbers of accounts; 100000 and more are usual. usermod takes a range away only while nothing runs as the user.",
     },
   },
   async look({ account, usesPodman }, report) {
