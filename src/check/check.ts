@@ -59,7 +59,7 @@ async function checkFiles(wanted: CheckArguments, workingDirectory: string): Pro
   const path = resolve(workingDirectory, wanted.file);
   const runner = inspectRunnerConfig(
     readRunnerConfiguration(wanted.runnerConfig),
-    { path, config },
+    { path, config, elsewhere: wanted.elsewhere },
     wanted.elsewhere ? undefined : whyNoProgram,
   );
   const place = (faults: readonly Fault[]) => placeFaults(faults, runner.inspection, wanted.runnerConfig ?? "");

@@ -54,7 +54,8 @@ export const runnerUnrelated: Documented = {
   severity: "warning",
   means: "No runner of the `config.toml` uses the configuration that was checked.",
   why: "Either the file is for another runner, or the path in `config_args` is another one.",
-  remedy: "Compare `config_args` with the path of the file.",
+  remedy:
+    "Compare `config_args` with the path of the file. For files that are not in their place yet use `--elsewhere`.",
 };
 
 /** A finding in the runner's file, with its place still to be found. */
@@ -67,12 +68,13 @@ export interface RunnerInspection {
 /**
  * Compares the runner's own configuration with ours.
  *
- * @param configuration the absolute path of our file, and what it holds.
+ * @param configuration the absolute path of our file, and what it holds. For one that is not in its place, `elsewhere`: a runner
+ *   counts when it names a file of that name, wherever.
  * @param whyUnusable looks at a program: why it cannot be started, or undefined. Left out for a file of another machine.
  */
 export function inspectRunnerConfig(
   original: ConfigurationFile["text"],
-  configuration: { readonly path: string; readonly config: Config | undefined },
+  configuration: { readonly path: string; readonly config: Config | undefined; readonly elsewhere?: boolean },
   whyUnusable: (program: string) => string | undefined = () => undefined,
 ): RunnerInspection {
   if (typeof original !== "string") {
@@ -94,7 +96,7 @@ export function inspectRunnerConfig(
     return { inspection, problems, warnings: [] };
   }
   const ours = parsed.output.runners.flatMap(({ custom, executor }, index) =>
-    custom !== undefined && isOurs(custom, configuration.path)
+    custom !== undefined && isOurs(custom, configuration)
       ? [{ custom, executor, path: ["runners", index, "custom"] }]
       : [],
   );
@@ -127,11 +129,11 @@ const emptyInspection: Inspection = {
 };
 
 /** Whether a runner's block calls this program, with this file or with none at all. */
-function isOurs(custom: Custom, path: string): boolean {
+function isOurs(custom: Custom, { path, elsewhere }: { readonly path: string; readonly elsewhere?: boolean }): boolean {
   const programs = [custom.config_exec, custom.prepare_exec, custom.run_exec, custom.cleanup_exec];
   if (!programs.some((program) => program !== undefined && isProgram(program))) return false;
   const file = configurationOf(custom.config_args);
-  return file === undefined || file === path;
+  return file === undefined || file === path || (elsewhere === true && basename(file) === basename(path));
 }
 
 function isProgram(program: string): boolean {

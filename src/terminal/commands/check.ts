@@ -18,7 +18,7 @@ export const checkCommand = {
     },
     elsewhere: {
       type: "boolean",
-      summary: "the file is for another machine: do not look for its programs and accounts on this one",
+      summary: "the file is for another machine or place: do not look for its programs and accounts here",
     },
     strict: { type: "boolean", summary: "warnings count as problems" },
     json: { type: "boolean", summary: "one JSON object on standard output" },
