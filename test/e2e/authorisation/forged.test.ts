@@ -39,7 +39,8 @@ const readings: Readonly<Record<string, string>> = {
   'get("JACAMAR_SCHEDULER_ACTION")': "one of three words: what is done with an allocation of the user's own",
   'get("JACAMAR_SCHEDULER_JOB_KEY")': "a plain name: which allocation of the user's own, as the user",
   'get("REGISTRY_AUTH_FILE")': "a file with credentials, opened as the user",
-  'get("RUNNER_TEMP_PROJECT_DIR")': "in cleanup, a path below the job's own builds directory: a work tree, tidied up as the user",
+  'get("RUNNER_TEMP_PROJECT_DIR")':
+    "in cleanup, a path below the job's own builds directory: a work tree, tidied up as the user",
   "get(name)": "what user_variable names: an account that RunAs is asked for",
   "get(variable)": "what jwt_env_variable names: the signed token",
   'isOn("JACAMAR_ETC_PROFILE_ONLY")': "which of Bash's start-up files are read, as the user",
