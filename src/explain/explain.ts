@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
-import { userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import type { Account } from "../account/account.ts";
+import { type Account, currentAccount } from "../account/account.ts";
 import { jobKeyOf, workspaceOf } from "../command/config.ts";
 import type { JobState } from "../command/state.ts";
 import { loadConfiguration } from "../config/load.ts";
@@ -42,7 +41,7 @@ export async function runExplain(argv: readonly string[], terminal: Terminal): P
   const project = job.projectPath === "" ? job.projectSlug : job.projectPath;
   say(`Job ${job.id} "${printableLine(job.name)}" of ${printableLine(project)}`);
   say(`Executor ${config.general.executor}, run mechanism ${config.general.run_mechanism ?? "none"}\n`);
-  const login = wanted.login ?? variables.get("GITLAB_USER_LOGIN")?.text ?? userInfo().username;
+  const login = wanted.login ?? variables.get("GITLAB_USER_LOGIN")?.text ?? currentAccount().name;
   const identity = await explainIdentity(config, job, variables, {
     login,
     runAs: wanted.runAs,
@@ -115,7 +114,7 @@ function readWanted(wanted: ExplainArguments, terminal: Terminal): WantedJob {
     text: readText(file),
     readLocal: (path) => readText(join(dirname(file), path)),
     jobName: wanted.job ?? "",
-    login: wanted.login ?? userInfo().username,
+    login: wanted.login ?? currentAccount().name,
     runnerShortToken: wanted.runnerToken,
     concurrentId: wanted.slot,
     version,

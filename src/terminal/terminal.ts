@@ -18,16 +18,27 @@ export interface Terminal {
  */
 export type Tool = (argv: readonly string[], terminal: Terminal) => Promise<number>;
 
-/** The terminal of this process. */
+/** The terminal of this process. Throws `usage` in a directory that has been removed. */
 export function ourTerminal(): Terminal {
   return {
     environment: process.env,
-    workingDirectory: process.cwd(),
+    workingDirectory: workingDirectory(),
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
     program: ownCommand(),
   };
+}
+
+function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch (cause) {
+    throw new JacamarError("usage", `Cannot use the working directory: ${systemErrorCode(cause) ?? "unknown error"}`, {
+      hint: "It may have been removed: cd to another one.",
+      cause,
+    });
+  }
 }
 
 /**

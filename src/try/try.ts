@@ -1,7 +1,7 @@
 import { createHash, randomInt } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { currentAccount } from "../account/account.ts";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
@@ -54,12 +54,24 @@ export async function runTry(argv: readonly string[], world: TryWorld): Promise<
     world.stdout.write(helpText(tryCommand));
     return 0;
   }
-  // The driver compares paths, so this must be the directory's real name.
-  const temporaryDir = await realpath(await mkdtemp(join(tmpdir(), "jacamar-try-")));
+  const temporaryDir = await makeTemporaryDirectory();
   try {
     return await runIn(temporaryDir, wanted, world);
   } finally {
     await rm(temporaryDir, { recursive: true, force: true });
+  }
+}
+
+async function makeTemporaryDirectory(): Promise<string> {
+  try {
+    // The driver compares paths, so this must be the directory's real name.
+    return await realpath(await mkdtemp(join(tmpdir(), "jacamar-try-")));
+  } catch (cause) {
+    const code = systemErrorCode(cause) ?? "unknown error";
+    throw new JacamarError("usage", `Cannot make a temporary directory in "${tmpdir()}": ${code}`, {
+      hint: "TMPDIR names another place.",
+      cause,
+    });
   }
 }
 
@@ -91,7 +103,7 @@ async function runIn(temporaryDir: string, wanted: TryArguments, world: TryWorld
   const defaultDepth = Number.parseInt(valueOf([...pipeline.variables, ...givenVariables], "GIT_DEPTH") || "20", 10);
   const sources = needsSources ? await pack(Number.isNaN(defaultDepth) ? 20 : defaultDepth) : undefined;
   if (sources !== undefined) warn.line(sources.note);
-  const { username, uid } = userInfo();
+  const { name: username, uid } = currentAccount();
   const login = wanted.login ?? username;
   const tokenServer = jobs.some((job) => job.idTokens.length > 0)
     ? await startTokenServer(wanted.tokenServerPort)
@@ -199,7 +211,7 @@ async function configurationFile(
   pipeline: Pipeline,
 ): Promise<string> {
   if (wanted.configuration !== undefined) return resolve(world.workingDirectory, wanted.configuration);
-  const cache = world.environment["XDG_CACHE_HOME"] || join(userInfo().homedir, ".cache");
+  const cache = world.environment["XDG_CACHE_HOME"] || join(currentAccount().home, ".cache");
   const lines = ["[general]", 'executor = "shell"', `data_dir = ${JSON.stringify(join(cache, "jacamar-try"))}`];
   if (pipeline.jobs.some((job) => job.image !== undefined)) lines.push('run_mechanism = "podman"');
   const file = join(temporaryDir, "jacamar.toml");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { asUser, checkout, type Ended, testUser } from "../../harness/machine.ts";
@@ -146,6 +146,16 @@ describe("what is no configuration at all", () => {
     const full = await check("--json good.toml > /dev/full");
     assert.deepEqual([full.exitCode, full.stderr], [2, "ERROR: Cannot write the output: ENOSPC\n"]);
     assert.equal((await check("--json good.toml | true")).exitCode, 0);
+  });
+
+  it("says that the working directory is gone", async () => {
+    const line = `mkdir -p "$1/gone" && cd "$1/gone" && rmdir "$1/gone" && exec "$2" check good.toml`;
+    const place = join(directory, "open");
+    mkdirSync(place);
+    chmodSync(place, 0o777);
+    const ended = await asUser(user, ["sh", "-c", line, "-", place, stage.jacamar]);
+    assert.equal(ended.exitCode, 2);
+    assert.match(ended.stderr, /^ERROR: Cannot use the working directory: ENOENT\n {2}It may have been removed/m);
   });
 
   it("reads no more of standard input than a configuration can have", async () => {
