@@ -15,6 +15,7 @@ import { type Claims, verifyToken } from "../auth/token.ts";
 import { loadConfiguration } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { whyUntrusted } from "../config/trusted-path.ts";
+import { whyInsider } from "../downscope/closed-program.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Job } from "../gitlab/job.ts";
 import { UserVariables } from "../gitlab/variables.ts";
@@ -100,7 +101,15 @@ async function decideOn(
     const isJobs = refusals[decision.code].blame === "job";
     throw new Told(await telling.refuse(isJobs ? "job_refused" : "authorization_failed"));
   }
-  const { account, dataDir } = decision;
+  const { account, groups, dataDir } = decision;
+  if (auth.downscope === "setuid" && process.geteuid?.() !== 0) {
+    const numbers = groups.map(({ gid }) => gid);
+    const insider = whyInsider(process.execPath, account.name, numbers);
+    if (insider !== undefined) {
+      telling.note([insider]);
+      throw new Told(await telling.refuse("authorization_failed"));
+    }
+  }
   const workspace = workspaceOf({ config, job, variables, account, dataDir });
   if (auth.root_dir_creation) makeBase(workspace.base, account);
   await telling.allow(account.name);

@@ -3,7 +3,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writ
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { asUser, type Ended, startAsUser, testUser, type User } from "../../harness/machine.ts";
-import { makeAccount, makePlace, type Place, removeAccount, skip } from "./support/place.ts";
+import { makeAccount, makePlace, type Place, removeAccount, root, skip } from "./support/place.ts";
 import { childrenOf } from "./support/place.ts";
 
 const user = testUser();
@@ -57,11 +57,45 @@ describe("whoever has taken over the service account of a runner", { skip }, () 
         assert.notEqual(ended.exitCode, 0, JSON.stringify(forged));
         assert.equal(ended.stderr.includes("begun"), false, `the door opened: ${JSON.stringify(forged)}`);
       }
+      // glibc tells each thread of its new ids by a signal, and tells nobody of one that had no room.
+      if (door === "capabilities") {
+        const ended = await handOver(door, user.name, state, ["sh", "-c", 'ulimit -i 0; exec "$@"', "-"]);
+        assert.equal(ended.exitCode, 2);
+        assert.match(ended.stderr, /^ERROR: The rights of the runner cannot be given up: a thread has kept its ids/);
+      }
       const control = await handOver(door, user.name, state);
       assert.match(control.stderr, new RegExp(`${nonce} begun`), "the control: it can be every user");
       honest.remove();
     });
   }
+
+  it("is nobody whose jobs run: an account in its group could become any user", async () => {
+    const insider = makeAccount("jacamar-e2e-insider", ["--groups", place.service.name]);
+    try {
+      const honest = place.job("setuid with capabilities");
+      await honest.config();
+      const line = JSON.stringify({
+        stage: "cleanup",
+        scriptStage: "",
+        environment: { JACAMAR_CI_STATE: honest.environment["JACAMAR_CI_STATE"] },
+        nonce,
+      });
+      const groups = ["setpriv", `--reuid=${insider.uid}`, `--regid=${insider.gid}`, "--init-groups"];
+      const program = [join(place.stage.directory, "jacamar-auth"), "--handover"];
+      const other = await asUser(root, [...groups, "sh", "-c", 'exec "$@"', "-", ...program], {
+        cwd: "/",
+        input: `${line}\n`,
+      });
+      assert.match(other.stderr, new RegExp(`${nonce} begun`), "the control: it can");
+      const job = place.job("setuid with capabilities", { user: insider, unobfuscated: true });
+      const config = await job.config();
+      assert.equal(config.exitCode, 2, config.stdout);
+      assert.match(config.stderr, /^ERROR: .*"jacamar-e2e-insider" is in the group that can run/m);
+      for (const one of [honest, job]) one.remove();
+    } finally {
+      removeAccount(insider);
+    }
+  });
 
   it("can run nothing by sudo but the one command, and that as nobody of the system", async () => {
     const jacamar = join(place.stage.directory, "jacamar");
@@ -204,13 +238,18 @@ describe("whoever has taken over the service account of a runner", { skip }, () 
   }
 
   /** What jacamar-auth would hand over to the process behind the door. */
-  function handOver(door: "capabilities" | "sudo", target: string, state: object): Promise<Ended> {
+  function handOver(
+    door: "capabilities" | "sudo",
+    target: string,
+    state: object,
+    under: readonly string[] = [],
+  ): Promise<Ended> {
     const environment = { JACAMAR_CI_STATE: JSON.stringify(state) };
     const line = JSON.stringify({ stage: "cleanup", scriptStage: "", environment, nonce });
     const programs = {
       capabilities: [join(place.stage.directory, "jacamar-auth"), "--handover"],
       sudo: ["sudo", "-n", "-u", target, "--", join(place.stage.directory, "jacamar"), "--handover"],
     };
-    return asService(programs[door], `${line}\n`);
+    return asService([...under, ...programs[door]], `${line}\n`);
   }
 });
