@@ -33,7 +33,7 @@ const introduction = `# Looking at a system: \`jacamar doctor\`
 Looking as alice, with /etc/gitlab-runner/jacamar.toml
 ok       login              0.1 s
 wrong    programs           there is no gitlab-runner on the PATH of alice, so artifacts and caches are lost without a word [programs-no-runner]
-                            ask the administrator to install it
+                            ask the administrator for GitLab Runner's package on this machine, or for runner_image in [general.podman]
 …
 wrong    subordinate-ids    rootless Podman has no subordinate ids for alice [subordinate-ids-missing]
                             as root: usermod --add-subuids 165536-231071 --add-subgids 165536-231071 alice

@@ -80,7 +80,9 @@ export const jobPrograms = defineCheck<Name>({
     }
     if (onPath("gitlab-runner", path) === undefined) {
       const text = `there is no gitlab-runner on the PATH of ${subject.account.name}, so artifacts and caches are lost without a word`;
-      findings.push(report("programs-no-runner", text, "ask the administrator to install it"));
+      const advice =
+        "ask the administrator for GitLab Runner's package on this machine, or for runner_image in [general.podman]";
+      findings.push(report("programs-no-runner", text, advice));
     }
     return outcomeOf(findings, "git, gitlab-runner");
   },
