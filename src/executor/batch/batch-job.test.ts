@@ -68,6 +68,29 @@ describe("runBatchJob()", () => {
     assert.deepEqual(readdirSync(join(files.directory, "board")), ["board"]);
   });
 
+  test("follows the one that has begun, of a job that was submitted twice", async () => {
+    writeFileSync(files.ownId, "3\n");
+    writeFileSync(files.started, "1 n1\n");
+    const ended = answer(0, "4|FAILED|N/A|n1|NonZeroExitCode\n");
+    const squeue = [ended, answer(0, `3|alice|${name}\n`), answer(0, "3|RUNNING|N/A|n1|None\n")];
+    const calls = scripted({ sbatch: answer(0, "4\n"), squeue, scontrol: answer(1, "") });
+    setTimeout(() => writeFileSync(files.status, "script=7 client=7 bytes=0 signal=none began=1 ended=2\n"), 3000);
+    const end = await runBatchJob(submission(), toolsFor(calls));
+    assert.deepEqual([end.id, end.status?.script], ["3", 7]);
+    assert.ok(log.includes("It was submitted more than once, and runs as Slurm job 3"), log.join("\n"));
+  });
+
+  test("does not follow another job whose number stands in its place", async () => {
+    writeFileSync(files.ownId, "3\n");
+    writeFileSync(files.started, "1 n1\n");
+    const ended = answer(0, "4|FAILED|N/A|n1|NonZeroExitCode\n");
+    const another = answer(0, "3|bob|x\n");
+    const squeue = [ended, another, ended, another];
+    const calls = scripted({ sbatch: answer(0, "4\n"), squeue, scontrol: answer(1, "") });
+    const end = await runBatchJob(submission(), toolsFor(calls));
+    assert.deepEqual([end.id, end.state?.end], ["4", "failed"]);
+  });
+
   describe("of a job that only says itself which it is", () => {
     const silent = answer(undefined, "");
     const ofNobody = answer(1, "", "slurm_load_jobs error: Socket timed out on send/recv operation\n");

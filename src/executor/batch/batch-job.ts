@@ -8,7 +8,7 @@ import { JobWatch } from "./job-watch.ts";
 import { callSeconds } from "./programs.ts";
 import { queueTimeout } from "./queue-timeout.ts";
 import type { CallScheduler, QueueState, SchedulerId, Submission } from "./scheduler.ts";
-import { otherOwnIds, readOwnId } from "./own-id.ts";
+import { otherOwnIds, plainId, readOwnId } from "./own-id.ts";
 import { submitJob, type Taken } from "./submit.ts";
 import { setWanted } from "./wanted.ts";
 
@@ -38,24 +38,38 @@ export async function runBatchJob(submission: Submission, tools: BatchTools): Pr
  * The handle of a job. Of one that only says itself which it is, nothing is believed and nothing is ended by its number until the
  * scheduler says that it is this one; its files and its name are good enough meanwhile.
  */
-function jobHandle({ id, sure }: Taken, name: string, tools: BatchTools): Handle {
-  const { scheduler, call, board, stop, userName } = tools;
+function jobHandle({ id: given, sure }: Taken, name: string, tools: BatchTools): Handle {
+  const { scheduler, call, board, stop, userName, files } = tools;
+  let id = given;
   let isSure = sure;
   const isOurs = async (limit: CallScheduler) => {
     isSure ||= (await scheduler.identify(id, name, userName, limit)) === "ours";
     return isSure;
   };
+  // Submitted twice, by a script of the site's that tries again: the other one has begun first, and this one does nothing.
+  const isAnother = async (limit: CallScheduler) => {
+    const own = scheduler.readOwnId(readOwnId(files.ownId) ?? "");
+    if (own === undefined || plainId(own) === plainId(id)) return false;
+    if ((await scheduler.identify(own, name, userName, limit)) !== "ours") return false;
+    tools.say(`It was submitted more than once, and runs as ${scheduler.title} job ${own}`);
+    id = own;
+    return true;
+  };
   const askWithin = (seconds: number) => limited(call, { deadlineMilliseconds: inSeconds(seconds), stop });
   const askDirectly = async (limit: CallScheduler): Promise<QueueState> => {
     if (!(await isOurs(limit))) return { kind: "unknown", said: `${scheduler.title} does not say whose job ${id} is` };
     const states = await scheduler.ask([id], limit);
+    const kind = states.get(id)?.kind;
+    if (kind !== "pending" && kind !== "running" && (await isAnother(limit))) return askDirectly(limit);
     return states.get(id) ?? { kind: "unknown", said: "the answer does not name the job" };
   };
   return {
-    id,
-    title: `${scheduler.title} job ${id}`,
+    get id() {
+      return id;
+    },
+    title: `${scheduler.title} job ${given}`,
     ask: (oldest, seconds = callSeconds) =>
-      board && sure && oldest > 0
+      board && sure && id === given && oldest > 0
         ? board.ask(id, oldest, (ids) => scheduler.ask(ids, askWithin(seconds)), stop)
         : askDirectly(askWithin(seconds)),
     terminate: async (seconds) => {

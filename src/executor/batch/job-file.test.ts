@@ -432,13 +432,39 @@ describe("jobFile()", () => {
       const ended = await run(spec, environment);
       assert.equal(readOwnId(spec.files.ownId), id);
       assert.deepEqual([ended.said, ended.output], ["", "ran\n"]);
-      assert.ok(!existsSync(`${spec.files.ownId}.new`));
     });
   }
 
+  test("runs again under the same number, and not under another one", async () => {
+    const spec = makeJob(plain, "echo ran");
+    writeFileSync(spec.files.ownId, "17\n");
+    assert.equal((await run(spec, { SLURM_JOB_ID: "17" })).output, "ran\n");
+    rmSync(spec.files.status);
+    const other = await run(spec, { SLURM_JOB_ID: "18" });
+    assert.deepEqual([other.exitCode, other.status, other.output], [1, undefined, "ran\n"]);
+    assert.equal(other.said, "The CI job runs as job 17: nothing is done\n");
+    assert.equal(readOwnId(spec.files.ownId), "17");
+  });
+
+  test("runs once when it was submitted many times", async () => {
+    const spec = makeJob(plain, "echo ran; sleep 0.5");
+    const numbers = ["11", "12", "13", "14", "15", "16"];
+    writeFileSync(spec.files.jobFile, jobFile(spec), { mode: 0o700 });
+    const argv = ["/bin/sh", spec.files.jobFile] as const;
+    const start = (number: string) => {
+      const environment = { PATH: "/usr/bin:/bin", HOME: directory, SLURM_JOB_ID: number };
+      return capture({ argv, environment, workingDirectory: "/" }, { timeoutSeconds: 60 });
+    };
+    const ended = await Promise.all(numbers.map(start));
+    assert.equal(readFileSync(spec.files.output, "utf8"), "ran\n");
+    assert.equal(ended.filter(({ ending }) => "exitCode" in ending && ending.exitCode === 0).length, 1);
+    const left = readdirSync(join(spec.files.ownId, "..")).filter((name) => name.includes("own-id"));
+    assert.deepEqual(left, ["build_script.own-id"]);
+  });
+
   test("runs all the same where it cannot say what it is called", async () => {
     const spec = makeJob(plain, "echo ran");
-    mkdirSync(`${spec.files.ownId}.new`);
+    mkdirSync(spec.files.ownId);
     const ended = await run(spec, { SLURM_JOB_ID: "17" });
     assert.deepEqual([ended.said, ended.output], ["", "ran\n"]);
   });

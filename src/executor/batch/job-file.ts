@@ -83,18 +83,27 @@ export function jobFile(spec: JobFileSpec): string {
 # Written by the CI runner for one CI job. The script of the job is: ${printable(spec.script)}
 
 # A scheduler runs a copy of this file, by a shell of its choice. The file itself may come late on a shared file system.
-# First of all it says what the scheduler calls it: a runner that got no answer knows it by that.
+# First of all it says what the scheduler calls it: a runner that got no answer knows it by that. A job that was submitted twice
+# runs once: the first to say so has it, again and again if it is requeued.
 # A job that nobody waits for any more, since the scheduler has said too late that it has it, does nothing; one of which the
 # runner does not know yet waits until it does.
 if [ "\${1-}" != login ]; then
   waited=0
-  told=no
   own_id="${spec.ownId}"
+  id_file=${shellWord(files.ownId)}
   tell() {
-    [ "$told" = no ] || return 0
-    (umask 077 && printf '%s\\n' "$own_id" >${shellWord(`${files.ownId}.new`)}) 2>/dev/null || return 0
-    mv -f ${shellWord(`${files.ownId}.new`)} ${shellWord(files.ownId)} 2>/dev/null && told=yes
-    return 0
+    [ -n "$own_id" ] || return 0
+    if [ ! -e "$id_file" ]; then
+      (umask 077 && printf '%s\\n' "$own_id" >"$id_file.$$") 2>/dev/null
+      ln "$id_file.$$" "$id_file" 2>/dev/null || [ -e "$id_file" ] || mv -f "$id_file.$$" "$id_file" 2>/dev/null
+      rm -f "$id_file.$$"
+    fi
+    first=
+    { read -r first <"$id_file"; } 2>/dev/null
+    if [ -n "$first" ] && [ "$first" != "$own_id" ]; then
+      echo "The CI job runs as job $first: nothing is done" >&2
+      exit 1
+    fi
   }
   wanted() { { read -r word <${shellWord(files.wanted)}; } 2>/dev/null && [ "$word" = yes ]; }
   until

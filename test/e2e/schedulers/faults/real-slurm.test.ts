@@ -73,12 +73,10 @@ describe("a real Slurm whose controller goes away", { skip: slurmMissing(), conc
   onSlurm(
     "is followed by what a job says of itself that has ended, and is forgotten, before sbatch was lost",
     async (cluster) => {
-      const bin = join(cluster.jobs.directory, "bin");
-      mkdirSync(bin, { mode: 0o755 });
-      for (const name of ["squeue", "scontrol", "scancel", "sacct"]) symlinkSync(`/usr/bin/${name}`, join(bin, name));
-      const lost =
-        '/usr/bin/sbatch "$@" >/dev/null\nwhile /usr/bin/squeue -h -t all | grep -q .; do sleep 0.2; done\nkill -KILL $$';
-      writeFileSync(join(bin, "sbatch"), `#!/bin/sh\n${lost}\n`, { mode: 0o755 });
+      const bin = binOf(
+        cluster,
+        '/usr/bin/sbatch "$@" >/dev/null\nwhile /usr/bin/squeue -h -t all | grep -q .; do sleep 0.2; done\nkill -KILL $$',
+      );
       const job = cluster.job({ batch: `scheduler_bin = ${JSON.stringify(bin)}` });
       await job.ready();
       const ended = await job.run("build_script", job.exporting("echo ran; exit 7"), 120);
@@ -89,6 +87,21 @@ describe("a real Slurm whose controller goes away", { skip: slurmMissing(), conc
     },
     ["MinJobAge=2"],
   );
+
+  onSlurm("runs a job once that a site's sbatch has submitted twice", async (cluster) => {
+    // The first has begun when the second is submitted, whose number is all that the driver hears of.
+    const begun = 'for last; do :; done\nuntil ls "${last%/*}.private/"*.job-id >/dev/null 2>&1; do sleep 0.1; done';
+    const bin = binOf(cluster, `/usr/bin/sbatch "$@" >/dev/null\n${begun}\nexec /usr/bin/sbatch "$@"`);
+    const job = cluster.job({ batch: `scheduler_bin = ${JSON.stringify(bin)}` });
+    await job.ready();
+    const ended = await job.run("build_script", job.exporting("echo ran; sleep 12; echo the end; exit 7"), 120);
+    assert.equal(ended.exitCode, 1, logOf(ended));
+    assert.equal(job.buildExitCode(), "7\n");
+    assert.equal(ended.stdout.split(/^ran$/m).length, 2, ended.stdout);
+    assert.match(ended.stdout, /Submitted as Slurm job 2 [\s\S]*runs as Slurm job 1[\s\S]*^the end$/m);
+    assert.equal((await job.cleanup()).exitCode, 0);
+    assert.deepEqual(await cluster.traces(job), []);
+  });
 
   onSlurm("leaves no job that was to be ended meanwhile", async (cluster) => {
     const { job, running } = await started(cluster, "", "echo up; sleep 300");
@@ -103,6 +116,15 @@ describe("a real Slurm whose controller goes away", { skip: slurmMissing(), conc
     assert.deepEqual(await cluster.traces(job), []);
   });
 });
+
+/** Slurm's programs, with another sbatch. Returns their directory. */
+function binOf(cluster: Cluster, sbatch: string): string {
+  const bin = join(cluster.jobs.directory, "bin");
+  mkdirSync(bin, { mode: 0o755 });
+  for (const name of ["squeue", "scontrol", "scancel", "sacct"]) symlinkSync(`/usr/bin/${name}`, join(bin, name));
+  writeFileSync(join(bin, "sbatch"), `#!/bin/sh\n${sbatch}\n`, { mode: 0o755 });
+  return bin;
+}
 
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
