@@ -79,10 +79,10 @@ export class Follower {
   #look(): JobStatus | undefined {
     const { files } = this.#tools;
     lookAnew(dirname(files.status));
+    // First of all: what it counts has been written by then, and a job that was short has begun.
+    const status = readJobStatus(files.status);
     const start = readJobStart(files.started);
     if (start) this.#sayAll(this.#watch.begun(start, now()));
-    // Before the output: what the status counts has been written by then.
-    const status = readJobStatus(files.status);
     if (this.#output.read() > 0) {
       this.#watch.printed(now());
       this.#tick.flows();
