@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { constants } from "node:os";
 import { JacamarError } from "../error/error.ts";
 import type { Outcome } from "../executor/outcome.ts";
 import { runBash, runContainer, type RunTools } from "../executor/shell.ts";
@@ -169,11 +170,30 @@ async function runInContainer(run: ContainerRun): Promise<Outcome> {
   return outcome;
 }
 
+/** What a shell says of a program that is there, but that it may not start. */
+const cannotExecute = 126;
+const withoutAccess =
+  "The script could not be started. Either the container's user cannot get at the job's directories (--user among the administrator's options needs --userns=keep-id:uid=…), or these lie on a file system that allows no programs (noexec).";
+const withoutStatus =
+  "Either the entrypoint of the image does not run the command that it is given, or a start-up file of Bash (~/.bash_profile) calls exit or exec.";
+
+/** Bash says it of what it has started itself; here Bash, too, was ended. */
+function sayKilled(signal: number, log: JobLog): void {
+  const reason =
+    signal === constants.signals.SIGKILL ? " The system does that, for example, when the memory is used up." : "";
+  log.sayAfterScript(`The script was ended, with all that was around it, by ${nameOf(signal)}.${reason}`);
+}
+
+function nameOf(signal: number): string {
+  return Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? `signal ${signal}`;
+}
+
 function report(outcome: Outcome, stageName: string, exitCode: ExitCodeSink, log: JobLog): void {
   switch (outcome.kind) {
     case "passed":
       return;
     case "failed":
+      if (outcome.signal !== undefined) sayKilled(outcome.signal, log);
       if (!exitCode.write(outcome.exitCode)) sayExitCode(outcome.exitCode, log);
       throw new JacamarError("script_failed", `The script ended with exit code ${outcome.exitCode}`);
     case "stopped":
@@ -193,9 +213,7 @@ function report(outcome: Outcome, stageName: string, exitCode: ExitCodeSink, log
       throw new JacamarError(
         "script_lost",
         `The stage ${stageName} ended (exit code ${outcome.exitCode}) without its script's exit status`,
-        {
-          hint: "Either the entrypoint of the image does not run the command that it is given, or a start-up file of Bash (~/.bash_profile) calls exit or exec.",
-        },
+        { hint: outcome.exitCode === cannotExecute ? withoutAccess : withoutStatus },
       );
   }
 }

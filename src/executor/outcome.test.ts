@@ -40,10 +40,14 @@ describe("judge()", () => {
     [
       "what was killed with its shell",
       { status: undefined, exitCode: 137, stopped: false },
-      { kind: "failed", exitCode: 137 },
+      { kind: "failed", exitCode: 137, signal: 9 },
     ],
     ["128 alone", { status: undefined, exitCode: 128, stopped: false }, { kind: "lost", exitCode: 128 }],
-    ["the last signal", { status: undefined, exitCode: 192, stopped: false }, { kind: "failed", exitCode: 192 }],
+    [
+      "the last signal",
+      { status: undefined, exitCode: 192, stopped: false },
+      { kind: "failed", exitCode: 192, signal: 64 },
+    ],
     ["a code above all signals", { status: undefined, exitCode: 193, stopped: false }, { kind: "lost", exitCode: 193 }],
     ["a stage that was ended", { status: undefined, exitCode: 137, stopped: true }, { kind: "stopped" }],
     ["a stage that was ended as it passed", { status: 0, exitCode: 0, stopped: true }, { kind: "stopped" }],

@@ -1,8 +1,11 @@
 /** How a stage's script ended, as far as anybody knows. */
 export type Outcome =
   | { readonly kind: "passed" }
-  /** The script ended with this exit code, 128 and the signal's number where a signal ended it. */
-  | { readonly kind: "failed"; readonly exitCode: number }
+  /**
+   * The script ended with this exit code, 128 and the signal's number where a signal ended it. `signal`: it is the only trace: what was to
+   * leave a status is gone with the script.
+   */
+  | { readonly kind: "failed"; readonly exitCode: number; readonly signal?: number }
   /** The runner ended the stage. */
   | { readonly kind: "stopped" }
   /** The script ended, but its exit status could not be written; what is known does not tell that it failed. */
@@ -31,6 +34,6 @@ export function judge(evidence: Evidence): Outcome {
   if (evidence.status !== undefined) return { kind: "failed", exitCode: evidence.status };
   // A signal ended it before its shell could leave a status; an entrypoint's own 255 says nothing of the script.
   if (evidence.exitCode > 128 && evidence.exitCode <= 128 + highestSignal)
-    return { kind: "failed", exitCode: evidence.exitCode };
+    return { kind: "failed", exitCode: evidence.exitCode, signal: evidence.exitCode - 128 };
   return { kind: "lost", exitCode: evidence.exitCode };
 }

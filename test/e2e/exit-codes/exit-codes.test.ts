@@ -92,6 +92,28 @@ for (const { name, job: wanted, stage, term, short = false, batch = false } of p
   });
 }
 
+it("a script that is killed with the shell around it says by what, since no shell is left to say it", async () => {
+  const job = jobs.job();
+  await job.ready();
+  const killed = await job.run("build_script", "echo -n begun; kill -9 $$; sleep 1");
+  assert.match(killed.stdout, /^begun$/m);
+  assert.match(killed.stdout, /^The script was ended, .* by SIGKILL\. .* memory is used up\.$/m);
+  assert.equal(job.buildExitCode(), "137\n");
+  const other = await job.run("build_script", "sh -c 'kill -9 $$'");
+  assert.doesNotMatch(logOf(other), /was ended/);
+});
+
+it("a container's user that cannot get at the script is named as a possible reason", async () => {
+  const job = jobs.job({ image: busybox, podman: 'custom_options = ["--user=1234"]' });
+  await job.ready();
+  const ended = await job.run("build_script", "true");
+  assert.equal(ended.exitCode, 2);
+  assert.match(
+    logOf(ended),
+    /^ERROR: The stage build_script ended \(exit code 126\).*\n {2}The script could not be started\. .*--user/m,
+  );
+});
+
 describe("the runner's own words", () => {
   const environment = { BUILD_FAILURE_EXIT_CODE: "71", SYSTEM_FAILURE_EXIT_CODE: "72" };
 
