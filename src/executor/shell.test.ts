@@ -83,7 +83,7 @@ describe("runBash()", () => {
 
   test("ends what the script was running when its shell is killed", { timeout: 20_000 }, async () => {
     const { at, outcome } = await run("sleep 60 & echo $! > AT/pid; kill -KILL $$; wait");
-    assert.deepEqual(await outcome, { kind: "failed", exitCode: 137 });
+    assert.deepEqual(await outcome, { kind: "failed", exitCode: 137, signal: 9 });
     assert.ok(!isAlive(Number(await appears(join(at, "pid")))));
   });
 
@@ -161,7 +161,7 @@ describe("runContainer()", () => {
       ps: `[ -e AT/there ] && echo ${id}; exit 0`,
       rm: "rm -f AT/there",
     });
-    assert.deepEqual(await run(), { kind: "failed", exitCode: 137 });
+    assert.deepEqual(await run(), { kind: "failed", exitCode: 137, signal: 9 });
     assert.ok(!existsSync(join(at, "there")));
     assert.deepEqual(calls(), [
       "run x",
