@@ -59,6 +59,15 @@ describe("readLoginEnvironment()", () => {
     });
   }
 
+  test("tells what a profile complained of before it failed", async () => {
+    await assert.rejects(login("echo first >&2; set -e\nno-such-program-anywhere"), {
+      code: "shell_failed",
+      message: /ended before it was ready; it said last: .*no-such-program-anywhere: command not found$/,
+      hint: /set -e/,
+    });
+    await assert.rejects(login("exit 1"), { message: /ended before it was ready$/ });
+  });
+
   test("says which shell cannot be started", async () => {
     await assert.rejects(login("", never, "/no/bash"), { code: "shell_failed", message: /"\/no\/bash": ENOENT/ });
   });

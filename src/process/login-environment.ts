@@ -3,10 +3,11 @@ import { capture } from "./capture.ts";
 import type { Command, Environment } from "./command.ts";
 
 const profileSeconds = 300;
+const longestWords = 300;
 
 /**
  * The environment that a clean Bash of the user has after its start-up files: the user's PATH, proxies, modules. What the
- * start-up files print is dropped.
+ * start-up files print is dropped, but for the last complaint of one that fails.
  *
  * @param command writes the environment to descriptor 3, each `NAME=value` ended by NUL.
  * Throws `shell_failed`.
@@ -32,7 +33,13 @@ export async function readLoginEnvironment(command: Command, stop: AbortSignal):
     if (equals > 0) environment[entry.slice(0, equals)] = entry.slice(equals + 1);
   }
   if (Object.keys(environment).length > 0) return environment;
-  throw new JacamarError("shell_failed", `A login of "${shell}" ended before it was ready`, {
-    hint: "Does a start-up file (/etc/profile, ~/.bash_profile, ~/.profile) call exit or exec? It must not, when no terminal is there.",
+  throw new JacamarError("shell_failed", `A login of "${shell}" ended before it was ready${lastWords(answer.stderr)}`, {
+    hint: "Does a start-up file (/etc/profile, ~/.bash_profile, ~/.profile) call exit or exec, or fail under set -e? It must not, when no terminal is there.",
   });
+}
+
+/** What a start-up file complained of last, such as the command that was not found: often the very reason. */
+function lastWords(said: string): string {
+  const last = said.split("\n").findLast((line) => line.trim() !== "");
+  return last === undefined ? "" : `; it said last: ${last.trim().slice(0, longestWords)}`;
 }
