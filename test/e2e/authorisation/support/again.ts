@@ -35,7 +35,7 @@ function wanted(): readonly string[] {
 
 /** Runs the end-to-end tests of the container job again, through a door: each file is a test here. */
 export function runAgainBy(door: Door, name: string): void {
-  describe(`by ${door}, the tests of the container job pass again`, { skip }, () => {
+  describe(`by ${door}, the tests of the container job pass again`, { skip, concurrency: 2 }, () => {
     let place: Place;
     let description: string;
     before(async () => {
