@@ -46,10 +46,11 @@ export const badAnswers: readonly FaultCase[] = [
   {
     title: "a job is ended by cleanup when the runner loses its patience with a driver whose programs hang",
     run: async (cluster) => {
-      const job = await cluster.ready("", { general: 'kill_timeout = "1s"' });
-      const { cancels } = cluster.dialect;
-      const running = job.start("build_script", job.exporting("trap '' TERM; echo up; while :; do sleep 0.2; done"));
-      await running.until("up", 60);
+      const { cancels, hold } = cluster.dialect;
+      // It waits, so nothing else can end it.
+      const job = await cluster.ready(hold);
+      const running = job.start("build_script", "echo ran");
+      await running.until("waits in the queue", 60);
       cluster.standIn.fault(cancels, { kind: "hangs" });
       const before = cluster.standIn.calls(cancels);
       running.killGroup("SIGTERM");
