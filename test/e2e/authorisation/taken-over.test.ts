@@ -59,7 +59,7 @@ describe("whoever has taken over the service account of a runner", { skip }, () 
       }
       // glibc tells each thread of its new ids by a signal, and tells nobody of one that had no room.
       if (door === "capabilities") {
-        const ended = await handOver(door, user.name, state, ["sh", "-c", 'ulimit -i 0; exec "$@"', "-"]);
+        const ended = await handOver(door, user.name, state, ["bash", "-c", 'ulimit -i 0; exec "$@"', "-"]);
         assert.equal(ended.exitCode, 2);
         assert.match(ended.stderr, /^ERROR: The rights of the runner cannot be given up: a thread has kept its ids/);
       }
