@@ -60,7 +60,9 @@ export async function runCleanup(context: StageContext, log: JobLog): Promise<vo
     const isStatic = state.config.general.static_builds_dir;
     const builds = isStatic ? await import("./static-builds.ts") : undefined;
     const ownsBuilds = builds?.ownsBuilds(state) ?? true;
-    const trees = ownsBuilds ? workTrees(state.workspace, context.variables.get("RUNNER_TEMP_PROJECT_DIR")) : [];
+    // Prepare makes the private directory after the builds directory: without the one, the job has not come to the other.
+    const hasTrees = ownsBuilds && existsSync(state.workspace.privateDir);
+    const trees = hasTrees ? workTrees(state.workspace, context.variables.get("RUNNER_TEMP_PROJECT_DIR")) : [];
     if (containers && !mayRun) for (const tree of trees) await attempt(() => takeBack(tree, context, state));
     for (const path of filesToRemove(state, trees, mayRun)) await attempt(() => removeFile(path, context, state));
     // A job that may be at work keeps its image and its lease as long as the CI job could live.

@@ -109,10 +109,21 @@ export function entrypointFailed(exitCode: number): JacamarError {
   );
 }
 
-/** A failure of Podman's in a job that has mounted volumes: they may be its reason. */
-export function perhapsOfVolumes(error: unknown, volumes: readonly Volume[]): unknown {
+/** A failure of Podman's, with what is known of the container: its image may have gone, and the job's volumes may be the reason. */
+export function explained(error: unknown, image: ImagePlan, volumes: readonly Volume[]): unknown {
   const [first] = volumes;
-  if (!(error instanceof JacamarError) || error.code !== "podman_failed" || first === undefined) return error;
+  if (!(error instanceof JacamarError) || error.code !== "podman_failed") return error;
+  if (error.message.endsWith(": image not known")) {
+    return new JacamarError(
+      "podman_failed",
+      `The image "${image.name}" has been removed from this machine since the job began`,
+      {
+        hint: "Somebody has removed it, perhaps with podman image prune. Retry the job.",
+        cause: error,
+      },
+    );
+  }
+  if (first === undefined) return error;
   return new JacamarError("podman_failed", error.message, {
     hint: `The job's own volumes may be the reason (${first.source} on ${first.target}${volumes.length > 1 ? ", …" : ""}): try without them. ${error.hint ?? ""}`,
     cause: error,

@@ -21,9 +21,9 @@ import { type StageContext, throwIfStopped } from "./context.ts";
 import {
   containerSpec,
   entrypointFailed,
+  explained,
   isEntrypointOfJob,
   noteLabelled,
-  perhapsOfVolumes,
   requirePrepared,
   writeContainerFiles,
 } from "./container-spec.ts";
@@ -162,7 +162,7 @@ async function runInContainer(run: ContainerRun): Promise<Outcome> {
     tty: podman.tty,
     keepEnded: podman.disable_container_removal,
   }).catch((error: unknown) => {
-    throw perhapsOfVolumes(error, spec.volumes);
+    throw explained(error, image, spec.volumes);
   });
   const relabelled = spec.selinux.level !== undefined && spec.selinux.volumes === "relabel";
   if (relabelled && (outcome.kind === "passed" || outcome.kind === "failed")) noteLabelled(workspace);

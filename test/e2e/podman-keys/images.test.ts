@@ -115,6 +115,19 @@ describe("where a stage runs", () => {
     }
   });
 
+  it("that was removed since the job began is named, and why it may have gone", async () => {
+    const job = bench.job({ image: await bench.makeImage("removed") });
+    const name = job.environment["CUSTOM_ENV_CI_JOB_IMAGE"] ?? "";
+    await prepared(job);
+    await bench.podman("rmi", "--force", name);
+    const { exitCode, stdout, stderr } = await job.run("build_script", "true");
+    assert.equal(exitCode, 2);
+    assert.match(
+      stdout + stderr,
+      /^ERROR: The image "localhost\/removed-.*" has been removed .*\n {2}.*Retry the job\.$/m,
+    );
+  });
+
   it("sees in runner_image the Git of that image, and leaves the user a work tree that is the user's", async () => {
     const job = bench.job({ image: demo, podman: { runner_image: runner } });
     await prepared(job);

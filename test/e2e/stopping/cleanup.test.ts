@@ -54,6 +54,14 @@ describe("cleanup ends quietly", () => {
     }
   });
 
+  it("when the job asked for a builds directory that it cannot have", async () => {
+    const job = jobs.job({ general: "custom_build_dir = true", variables: { CUSTOM_CI_BUILDS_DIR: "/root/builds" } });
+    await job.config();
+    assert.equal((await job.prepare()).exitCode, 1);
+    assertQuiet(await job.cleanup());
+    await assertNothingLeft(job);
+  });
+
   it("when it comes a second time", async () => {
     for (const options of [{}, { image }]) {
       const job = jobs.job(options);
