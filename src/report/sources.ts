@@ -30,6 +30,11 @@ export type Links = "follow" | "refuse";
 const O_PATH = 0o10000000;
 
 const chunkBytes = 4 * 1024 * 1024;
+/**
+ * How many times its size a compressed file may be. Records come to some 30 times; a file that a user has made up, whose lines root would keep
+ * in memory, comes to a thousand.
+ */
+const mostExpansion = 200;
 const newline = 10;
 
 /**
@@ -56,8 +61,11 @@ export async function readSource(
   const start = Buffer.alloc(2);
   if (readSync(descriptor, start, 0, 2, 0) === 2 && start.readUInt16BE() === 0x1f8b) {
     const memory = new Memory(status.uid);
-    await readCompressed(path, descriptor, begin(memory));
-    closeSync(descriptor);
+    try {
+      await readCompressed(path, descriptor, status.size, begin(memory));
+    } finally {
+      closeSync(descriptor);
+    }
     return memory;
   }
   const file = new File(descriptor, status.uid);
@@ -152,22 +160,29 @@ function readPlain(descriptor: number, take: TakeLine): void {
   lines.end();
 }
 
-async function readCompressed(path: string, descriptor: number, take: TakeLine): Promise<void> {
+async function readCompressed(path: string, descriptor: number, size: number, take: TakeLine): Promise<void> {
   const [{ createGunzip }, { createReadStream }] = await Promise.all([import("node:zlib"), import("node:fs")]);
   const source = createReadStream("", { fd: descriptor, start: 0, autoClose: false });
   const gunzip = createGunzip();
   source.once("error", (error) => gunzip.destroy(error));
+  const mostBytes = Math.max(chunkBytes, size * mostExpansion);
   try {
-    await readStream(source.pipe(gunzip), take);
+    await readStream(source.pipe(gunzip), take, mostBytes);
   } catch (cause) {
+    if (cause instanceof RangeError)
+      throw unreadable(path, `it is more than ${mostExpansion} times as large as compressed`);
     throw unreadable(path, "it is not whole", cause);
   }
 }
 
-async function readStream(stream: Readable, take: TakeLine): Promise<void> {
+/** Throws RangeError for more bytes than that. */
+async function readStream(stream: Readable, take: TakeLine, mostBytes = Infinity): Promise<void> {
   const lines = new Lines(take);
+  let read = 0;
   for await (const piece of stream) {
     const bytes: Buffer = Buffer.isBuffer(piece) ? piece : Buffer.from(String(piece));
+    read += bytes.length;
+    if (read > mostBytes) throw new RangeError(`more than ${mostBytes} bytes`);
     for (let from = 0; from < bytes.length; ) {
       const count = bytes.copy(lines.buffer, lines.filled, from, from + Math.min(lines.room, bytes.length - from));
       from += count;
