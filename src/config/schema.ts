@@ -274,7 +274,10 @@ const general = table({
     v.optional(wholeNumber(), 7),
   ),
   group_permissions: key(
-    { description: "The group may read the data directories and enter them." },
+    {
+      description:
+        "The group may read the data directories and enter them. What a job writes in a container is open to it, too, as long as the job runs also its CI variables of type file: an image's umask is 022 as a rule.",
+    },
     v.optional(boolean(), false),
   ),
   jwt_env_variable: key(
