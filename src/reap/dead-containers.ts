@@ -9,6 +9,8 @@ export interface DeadContainer {
   readonly id: string;
   readonly name: string;
   readonly state: string;
+  /** What it has written, beside what it shares with its image; undefined where Podman does not say it soon. */
+  readonly bytes: number | undefined;
 }
 
 const listSchema = v.array(
@@ -44,7 +46,9 @@ export async function findDeadContainers(podman: PodmanClient, search: Container
     const isDead = search.batchJob !== undefined || (isJobLife(life) && !canBeAlive(life, search.nowSeconds));
     const label = search.batchJob === undefined ? `${lifeLabel}=${life}` : filter;
     if (isDead && (await isLabelledByUs(podman, Id, label))) {
-      found.push({ id: Id, name: Names[0] ?? "", state: State });
+      // An epilog holds up the node.
+      const bytes = search.batchJob === undefined ? await bytesWritten(podman, Id) : undefined;
+      found.push({ id: Id, name: Names[0] ?? "", state: State, bytes });
     }
   }
   return found;
@@ -60,6 +64,14 @@ async function isLabelledByUs(podman: PodmanClient, id: string, label: string): 
   if (!succeeded(answer.ending)) return false;
   const command = v.safeParse(v.array(v.string()), readJson(answer.stdout));
   return command.success && command.output.some((word, at, all) => word === label && all[at - 1] === "--label");
+}
+
+async function bytesWritten(podman: PodmanClient, id: string): Promise<number | undefined> {
+  const argv = ["container", "inspect", "--size", "--format", "{{json .SizeRw}}", id];
+  // With the driver vfs, Podman walks through all its files.
+  const answer = await podman.ask(argv, { timeoutSeconds: 10 });
+  const told = v.safeParse(v.number(), succeeded(answer.ending) ? readJson(answer.stdout) : undefined);
+  return told.success ? told.output : undefined;
 }
 
 /** Removes a container, running or not. Throws `container_left`. */

@@ -129,7 +129,9 @@ class Reaper {
       nowSeconds: this.#nowSeconds,
     };
     for (const container of await findDeadContainers(podman, search)) {
-      await this.#each(`container ${container.name} (${container.state})`, () => removeContainer(podman, container));
+      const { name, state, bytes } = container;
+      const written = bytes === undefined ? "" : `: ${size(bytes)} written`;
+      await this.#each(`container ${name} (${state})${written}`, () => removeContainer(podman, container));
     }
   }
 

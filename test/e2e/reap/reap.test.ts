@@ -78,7 +78,8 @@ describe("jacamar reap", () => {
     const other = await jobs.asUser(["podman", "create", "--name", `other-${job.id}`, demo, "true"]);
     assert.equal(other.exitCode, 0, logOf(other));
     const removed = await reap(jobs, job, "--yes");
-    assert.match(removed.stdout, new RegExp(`^Removed container jacamar-ci-${job.id}-.*running`, "m"), logOf(removed));
+    const told = `^Removed container jacamar-ci-${job.id}-.*\\(running\\): \\S+ \\w*B written$`;
+    assert.match(removed.stdout, new RegExp(told, "m"), logOf(removed));
     const left = await jobs.asUser(["podman", "ps", "--all", "--format", "{{.Names}}"]);
     assert.doesNotMatch(left.stdout, new RegExp(`jacamar-ci-${job.id}-`));
     assert.match(left.stdout, new RegExp(`^other-${job.id}$`, "m"));
