@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -127,6 +127,8 @@ export async function installStandIn(kind: StandInKind, directory: string, user:
       controller.kill("SIGTERM");
       controller.kill("SIGCONT");
       if (alive) await gone;
+      // A program that was made to hang outlives a driver that was killed.
+      spawnSync("pkill", ["-KILL", "-f", directory]);
       rmSync(directory, { recursive: true, force: true });
     },
   };
