@@ -1,7 +1,8 @@
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { readUidMin } from "../account/login-definitions.ts";
-import { knownNames, lookUpAccount } from "../account/lookup.ts";
+import { knownNames, lookUpAccount, type SystemAccount } from "../account/lookup.ts";
+import { whyImpersonal } from "../account/system-account.ts";
 import { becomeUser } from "../downscope/setuid.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Config } from "../config/schema.ts";
@@ -31,11 +32,18 @@ export function isReaperOf(of: Others, { environment }: Terminal): of is Exclude
  */
 export async function becomeUserNamed(name: string): Promise<void> {
   requireRoot();
-  const answer = await lookUpAccount(name);
-  if (!answer.found || answer.account.name !== name || answer.account.uid < readUidMin()) {
+  const person = await findPerson(name, readUidMin());
+  if (person === undefined) {
     throw new JacamarError("account_unknown", `There is no user "${name}" whose jobs could run here`);
   }
-  becomeUser(answer.account);
+  becomeUser(person);
+}
+
+/** The account of that very name, unless no job may run as it: root's, the system's, a service's, nobody's. */
+async function findPerson(name: string, uidMin: number): Promise<SystemAccount | undefined> {
+  const answer = await lookUpAccount(name);
+  if (!answer.found || answer.account.name !== name) return undefined;
+  return whyImpersonal(answer.account, uidMin) === undefined ? answer.account : undefined;
 }
 
 /**
@@ -137,9 +145,7 @@ async function known(names: readonly string[]): Promise<string[]> {
   const uidMin = readUidMin();
   const users: string[] = [];
   for (const name of there) {
-    const answer = await lookUpAccount(name);
-    const isUser = answer.found && answer.account.name === name && answer.account.uid >= uidMin;
-    if (isUser && answer.account.uid < 65534) users.push(name);
+    if ((await findPerson(name, uidMin)) !== undefined) users.push(name);
   }
   return users;
 }

@@ -54,6 +54,18 @@ describe("jacamar reap by root, for a user who is against it", { skip }, () => {
     assert.ok(!logOf(reaped).includes("\u001b"));
   }
 
+  it("becomes no account of a service, such as Debian's slurm, though its number is above UID_MIN", async () => {
+    const service = makeAccount("jacamar-e2e-served", ["--uid", "64123", "--shell", "/usr/sbin/nologin"]);
+    try {
+      const argv = [stage.jacamar, "reap", "--configuration", configuration];
+      const refused = await asUser(root, [...argv, "--user", service.name], { cwd: "/", timeoutSeconds: 100 });
+      assert.equal(refused.exitCode, 2, logOf(refused));
+      assert.match(refused.stderr, /There is no user "jacamar-e2e-served" whose jobs could run here/);
+    } finally {
+      removeAccount(service);
+    }
+  });
+
   it("does not fail an epilog, which would take the node from everybody", async () => {
     await podmanOf("echo no >&2; exit 1");
     const epilog = await reap("--yes", "--batch-job", "7");
