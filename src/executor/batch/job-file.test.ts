@@ -144,8 +144,8 @@ function makeJob(given: Names, script: string): JobFileSpec {
 }
 
 /** Runs it as a scheduler does: a copy, by a shell of its choice, from somewhere else. */
-async function run(spec: JobFileSpec, environment: Readonly<Record<string, string>> = {}) {
-  writeFileSync(spec.files.jobFile, jobFile(spec), { mode: 0o700 });
+async function run(spec: JobFileSpec, environment: Readonly<Record<string, string>> = {}, file = jobFile(spec)) {
+  writeFileSync(spec.files.jobFile, file, { mode: 0o700 });
   const spool = join(directory, `spool ${count}`);
   copyFileSync(spec.files.jobFile, spool);
   const said = await capture(
@@ -333,6 +333,54 @@ describe("jobFile()", () => {
       assert.equal(ended.said, "");
     });
   }
+
+  test("ends a script of which it had not noted yet that it runs", async () => {
+    const spec = {
+      ...makeJob(plain, "trap '' TERM; kill -TERM $$; echo up; sleep 20; echo never"),
+      stopGraceSeconds: 1,
+    };
+    const ended = await run(spec, {}, replaced(jobFile(spec), "\nci_child=$!", "\nsleep 0.5\nci_child=$!"));
+    assert.deepEqual([ended.status?.script, ended.status?.signal], [137, "TERM"]);
+    assert.deepEqual([ended.output, ended.said], ["up\n", ""]);
+  });
+
+  test("does not start a script after it was told to end", async () => {
+    const spec = makeJob(plain, "echo never");
+    const ended = await run(spec, {}, replaced(jobFile(spec), "\ncommand cd ", "\nkill -TERM $$; command cd "));
+    const { script, client, signal } = ended.status ?? {};
+    assert.deepEqual({ script, client, signal }, { script: undefined, client: 143, signal: "TERM" });
+    assert.deepEqual([ended.output, ended.said, ended.exitCode], ["", "", 143]);
+  });
+
+  test("does not start a container after it was told to end, and leaves nothing on the node", async () => {
+    const spec = makeJob(plain, "");
+    const podman = makePodman(join(spec.workingDirectory, ".."), "podman", spec.scriptStatus);
+    const temporary = join(spec.workingDirectory, "temporary");
+    mkdirSync(temporary);
+    const ended = await run(
+      { ...spec, container: containerRun({ podman, onNode: ["kill -TERM $$"] }) },
+      { TMPDIR: temporary },
+    );
+    const { script, client, signal } = ended.status ?? {};
+    assert.deepEqual({ script, client, signal }, { script: undefined, client: 143, signal: "TERM" });
+    assert.deepEqual([ended.output, ended.said, ended.exitCode], ["", "", 143]);
+    assert.ok(!existsSync(join(podman, "../arguments")));
+    assert.deepEqual(readdirSync(temporary), []);
+  });
+
+  test("ends a container of which it had not noted yet that it runs", async () => {
+    const spec = { ...makeJob(plain, ""), stopGraceSeconds: 1 };
+    const podman = join(spec.workingDirectory, "../podman");
+    writeFileSync(
+      podman,
+      `#!/bin/bash\n[ "$1" = run ] && { kill -TERM "$PPID"; echo up; exec sleep 20; }; [ "$1" != ps ]\n`,
+      { mode: 0o755 },
+    );
+    const given = { ...spec, container: containerRun({ podman }) };
+    const ended = await run(given, {}, replaced(jobFile(given), "\nci_child=$!", "\nsleep 0.5\nci_child=$!"));
+    assert.deepEqual([ended.status?.script, ended.status?.client, ended.status?.signal], [undefined, 137, "TERM"]);
+    assert.deepEqual([ended.output, ended.said], ["up\n", ""]);
+  });
 
   test("forgets the end of a start before this one, and goes on writing behind its output", async () => {
     const spec = makeJob(plain, "echo second; exit 4");
@@ -585,6 +633,12 @@ describe("the text of a job file", () => {
     return shellcheck === undefined ? "this machine has no shellcheck" : false;
   }
 });
+
+/** The text with one piece of it changed, which must be there. */
+function replaced(whole: string, piece: string, by: string): string {
+  assert.equal(whole.split(piece).length, 2, piece);
+  return whole.replace(piece, () => by);
+}
 
 function containerRun(given: Partial<ContainerRun>): ContainerRun {
   return {

@@ -181,11 +181,16 @@ exec 7>>"$ci_output" || ci_leave 1
 # The scheduler's own grace is not known; half a minute is usual. The driver waits for as long as it says.
 ci_grace() { if [ -e "$ci_stopping" ]; then echo "$ci_stop_grace"; elif [ "$ci_stop_grace" -lt 15 ]; then echo "$ci_stop_grace"; else echo 15; fi; }
 
-# What runs is told to end, once, and made to end when it has not after the grace.
-ci_told=
+# What runs is told to end, once, and made to end when it has not after the grace. A signal may come before anything runs, or
+# before this shell has noted what does: then it is heeded as soon as that is known.
+ci_told= ci_child= ci_killer=
 ci_end() { # SIGNAL
-  [ -z "$ci_told" ] || return
+  [ -z "$ci_told" ] || return 0
   ci_told=$1
+  [ -z "$ci_child" ] || ci_stop
+}
+ci_stop() {
+  [ -z "$ci_killer" ] || return 0
   ci_tell
   { sleep "$(ci_grace)" & pause=$!; trap 'kill "$pause"; exit' TERM; wait "$pause"; ci_force; } >/dev/null 2>&1 7>&- 8>&- &
   ci_killer=$!
@@ -226,6 +231,8 @@ ci_pass() { # SIGNAL
   done 2>/dev/null
 }
 
+[ -z "$ci_told" ] || ci_leave 143
+
 # The login shell reads the script itself: the functions of its start-up files (module) are there. Its own process group can
 # be told to end without this shell.
 set -m
@@ -235,6 +242,7 @@ disown "$ci_canary" # its end is no news
 ( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (trap : USR1 USR2; eval "$ci_aliases"; . "$ci_script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >&7 2>&1 </dev/null 7>&- &
 ci_child=$!
 set +m
+[ -z "$ci_told" ] || ci_stop
 trap 'ci_pass USR1' USR1
 trap 'ci_pass USR2' USR2
 `;
@@ -301,9 +309,12 @@ guard='
 mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { echo "The temporary directory of this node takes no pipes: $TMPDIR" >&7; ci_leave 1; }
 setsid bash --noprofile --norc -c "$guard" jacamar-ci-guard "$TMPDIR" "$podman" "$name" >/dev/null 2>&1 </dev/null 7>&- 8>&- &
 
+if [ -n "$ci_told" ]; then ci_finish 143; ci_leave 143; fi
+
 # In a session of its own the client gets no signal that is meant for this shell's process group.
 setsid "$podman" "\${options[@]}" "$image" "$argument" >&7 2>&1 </dev/null 7>&- 8>&- &
 ci_child=$!
+[ -z "$ci_told" ] || ci_stop
 `;
 }
 
@@ -321,7 +332,7 @@ while :; do
 done
 # What tells all processes of a job may reach the script before this shell: then it comes now, and is why the script failed.
 if [ "$ci_code" != 0 ] && [ -z "$ci_told" ]; then sleep 0.2; fi
-[ -z "\${ci_killer-}" ] || kill "$ci_killer" 2>/dev/null
+[ -z "$ci_killer" ] || kill "$ci_killer" 2>/dev/null
 ci_finish "$ci_code"
 # A Podman client that is told to end says that all went well.
 if [ -n "$ci_told" ] && [ "$ci_code" = 0 ]; then ci_code=143; fi
