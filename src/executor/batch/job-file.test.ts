@@ -299,12 +299,6 @@ describe("jobFile()", () => {
       { script: 143, signal: "TERM" },
     ],
     [
-      "hears what the script has heard before it",
-      "(sleep 0.05; kill -TERM $$) >/dev/null 2>&1 & exit 1",
-      "",
-      { script: 1, signal: "TERM" },
-    ],
-    [
       "ends a script by force that does not heed it",
       "trap '' TERM; echo up; kill -TERM $$; sleep 20; echo never",
       "up\n",
@@ -333,6 +327,12 @@ describe("jobFile()", () => {
       assert.equal(ended.said, "");
     });
   }
+
+  test("hears what the script has heard before it", async () => {
+    const spec = makeJob(plain, "exit 1");
+    const ended = await run(spec, {}, replaced(jobFile(spec), "; then sleep 0.2; fi", "; then kill -TERM $$; fi"));
+    assert.deepEqual([ended.status?.script, ended.status?.signal, ended.output], [1, "TERM", ""]);
+  });
 
   test("ends a script of which it had not noted yet that it runs", async () => {
     const spec = {
@@ -380,6 +380,104 @@ describe("jobFile()", () => {
     const ended = await run(given, {}, replaced(jobFile(given), "\nci_child=$!", "\nsleep 0.5\nci_child=$!"));
     assert.deepEqual([ended.status?.script, ended.status?.client, ended.status?.signal], [undefined, 137, "TERM"]);
     assert.deepEqual([ended.output, ended.said], ["up\n", ""]);
+  });
+
+  test("tells a container to end that did not run yet when it was told itself", async () => {
+    const spec = makeJob(plain, "");
+    const podman = join(spec.workingDirectory, "../podman");
+    const [runs, told] = [shellWord(`${podman}.runs`), shellWord(`${podman}.told`)];
+    writeFileSync(
+      podman,
+      `#!/bin/bash
+      case $1 in
+        run) kill -TERM "$PPID"; sleep 1; : >${runs}; until [ -e ${told} ]; do sleep 0.1; done; echo 9 >${shellWord(spec.scriptStatus)}; exit 9 ;;
+        exec) [ -e ${runs} ] && : >${told} ;;
+        ps) exit 1 ;;
+      esac\n`,
+      { mode: 0o755 },
+    );
+    const ended = await run({ ...spec, stopGraceSeconds: 60, container: containerRun({ podman }) });
+    assert.deepEqual([ended.status?.script, ended.status?.client, ended.status?.signal], [9, 9, "TERM"]);
+    assert.deepEqual([ended.output, ended.said], ["", ""]);
+  });
+
+  test("does not start a script when the driver told it to end during the login, when no signal was heeded", async () => {
+    const spec = makeJob(plain, "echo never");
+    const profile = `: >${shellWord(spec.files.stopping)}; kill -URG $$\n`;
+    writeFileSync(join(directory, String(count), ".bash_profile"), profile);
+    const ended = await run(spec);
+    const { script, client, signal } = ended.status ?? {};
+    assert.deepEqual({ script, client, signal }, { script: undefined, client: 143, signal: "TERM" });
+    assert.deepEqual([ended.output, ended.said, ended.exitCode], ["", "", 143]);
+  });
+
+  test("forces a script to end also when it is told again meanwhile", async () => {
+    const again = "trap '' TERM; echo up; kill -TERM $$; sleep 0.5; kill -TERM -- -$$; sleep 20; echo never";
+    const ended = await run({ ...makeJob(plain, again), stopGraceSeconds: 2 });
+    assert.deepEqual([ended.status?.script, ended.status?.signal, ended.output], [137, "TERM", "up\n"]);
+  });
+
+  // Each is told at another moment, and all that would end the script after the grace has to go with it.
+  for (const [when, script, piece, by] of [
+    ["while the script runs", "trap 'exit 3' TERM; kill -TERM $$; while :; do :; done", "", ""],
+    ["when the script has just ended", "exit 3", "\nci_finish ", "\nkill -TERM $$; ci_finish "],
+    ["as it leaves", "exit 3", "\nci_finish ", "\ntrap 'kill -URG $$; kill -USR1 $$' DEBUG; ci_finish "],
+  ] as const) {
+    test(`leaves no process behind when it is told to end ${when}`, async () => {
+      const spec = { ...makeJob(plain, script), stopGraceSeconds: 14 };
+      const mark = `JOB_FILE_TEST=${count}.${process.pid}`;
+      const [name = "", value = ""] = mark.split("=");
+      const whole = jobFile(spec);
+      const ended = await run(spec, { [name]: value }, piece === "" ? whole : replaced(whole, piece, by));
+      assert.ok(ended.status?.script === 3 || ended.status?.script === 143, JSON.stringify(ended));
+      const deadline = performance.now() + 10_000;
+      while (withMark(mark).length > 0 && performance.now() < deadline) await setTimeout(50);
+      assert.deepEqual(withMark(mark), []);
+    });
+  }
+
+  for (const [when, piece, by] of [
+    ["before anything else", "\n  waited=0", "\n  kill -USR1 $$; waited=0"],
+    ["while it starts the script", "\nci_child=$!", "\nkill -USR1 $$; kill -USR2 $$; ci_child=$!"],
+  ] as const) {
+    test(`minds no signal for which the user has asked the scheduler ${when}`, async () => {
+      const spec = makeJob(plain, "echo ran");
+      const ended = await run(spec, {}, replaced(jobFile(spec), piece, by));
+      assert.deepEqual([ended.status?.script, ended.output, ended.said], [0, "ran\n", ""]);
+    });
+  }
+
+  test("says nothing of what could not be made since all of the job was told to end, and leaves nothing on the node", async () => {
+    for (const program of ["mktemp", "mkfifo"]) {
+      const spec = makeJob(plain, "");
+      const [temporary, programs] = ["temporary", "programs"].map((name) => join(spec.workingDirectory, name));
+      for (const made of [temporary, programs]) mkdirSync(made ?? "");
+      // It is told with this shell, and ends of it.
+      writeFileSync(join(programs ?? "", program), `#!/bin/bash\nkill -TERM "$PPID" $$\n`, { mode: 0o755 });
+      writeFileSync(join(directory, String(count), ".bash_profile"), `PATH=${shellWord(programs ?? "")}:$PATH\n`);
+      const ended = await run({ ...spec, container: containerRun({ podman: "false" }) }, { TMPDIR: temporary ?? "" });
+      assert.deepEqual([ended.status?.client, ended.status?.signal, ended.output], [143, "TERM", ""], program);
+      assert.deepEqual(readdirSync(temporary ?? ""), []);
+    }
+  });
+
+  test("is survived by a guard that removes the container, also when it is killed before that has begun", async () => {
+    const spec = makeJob(plain, "");
+    const temporary = join(spec.workingDirectory, "temporary");
+    mkdirSync(temporary);
+    const podman = join(spec.workingDirectory, "../podman");
+    writeFileSync(podman, `#!/bin/bash\nprintf '%s\\n' "$*" >>${shellWord(`${podman}.said`)}\n`, { mode: 0o755 });
+    const given = { ...spec, container: containerRun({ podman }) };
+    const hasty = replaced(jobFile(given), "for wait in 0 1 2 4 8", "for wait in 0");
+    const killed = replaced(hasty, '\nif [ -n "$ci_told" ]; then', '\nkill -KILL $$\nif [ -n "$ci_told" ]; then');
+    await run(given, { TMPDIR: temporary }, killed);
+    const deadline = performance.now() + 20_000;
+    while (readdirSync(temporary).length > 0 && performance.now() < deadline) await setTimeout(50);
+    assert.deepEqual(readdirSync(temporary), []);
+    assert.equal(
+      readFileSync(`${podman}.said`, "utf8"),
+      "rm --force --time 0 --volumes --ignore jacamar-ci-7-ab\n",
+    );
   });
 
   test("forgets the end of a start before this one, and goes on writing behind its output", async () => {
@@ -633,6 +731,18 @@ describe("the text of a job file", () => {
     return shellcheck === undefined ? "this machine has no shellcheck" : false;
   }
 });
+
+/** Command lines of the processes that have such a variable. */
+function withMark(variable: string): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+      return environment.includes(variable) ? [readFileSync(`/proc/${pid}/cmdline`, "utf8")] : [];
+    } catch {
+      return [];
+    }
+  });
+}
 
 /** The text with one piece of it changed, which must be there. */
 function replaced(whole: string, piece: string, by: string): string {

@@ -88,6 +88,8 @@ export function jobFile(spec: JobFileSpec): string {
 # A job that nobody waits for any more, since the scheduler has said too late that it has it, does nothing; one of which the
 # runner does not know yet waits until it does.
 if [ "\${1-}" != login ]; then
+  # Slurm, for one, sends a signal that a user has asked for at once to a job that is shorter than the time before its end.
+  trap : USR1 USR2
   waited=0
   own_id="${spec.ownId}"
   id_file=${shellWord(files.ownId)}
@@ -159,7 +161,7 @@ function printable(text: string): string {
 const followed = `
 # Leaves how it ended: the whole line at once, or nothing.
 ci_leave() { # CODE
-  trap '' TERM INT HUP
+  trap '' TERM INT HUP ${softSignal} USR1 USR2
   local ci_code=$1 bytes
   bytes=$(command wc -c 2>/dev/null </proc/self/fd/7) || bytes=0
   printf 'script=%s client=%s bytes=%s signal=%s began=%s ended=%s\\n' \\
@@ -189,25 +191,37 @@ ci_end() { # SIGNAL
   ci_told=$1
   [ -z "$ci_child" ] || ci_stop
 }
+# A second word changes nothing: neither here nor in what is started from now on, which inherits that. What tells and forces has a
+# process group of its own, so that all of it ends with one signal that cannot be missed.
 ci_stop() {
   [ -z "$ci_killer" ] || return 0
-  ci_tell
-  { sleep "$(ci_grace)" & pause=$!; trap 'kill "$pause"; exit' TERM; wait "$pause"; ci_force; } >/dev/null 2>&1 7>&- 8>&- &
+  trap '' TERM INT HUP ${softSignal}
+  set -m
+  { set +m; ci_tell & sleep "$(ci_grace)"; ci_force; } >/dev/null 2>&1 </dev/null 7>&- 8>&- &
   ci_killer=$!
+  set +m
+  disown "$ci_killer"
 }
+# Of what the script has asked for nothing is known yet; it must not end this shell.
+trap : USR1 USR2
 trap 'ci_end TERM' TERM ${softSignal}
 trap 'ci_end INT' INT
 trap 'ci_end HUP' HUP
+# The driver may have told it during the login, when nothing heeded its signal.
+[ ! -e "$ci_stopping" ] || ci_told=TERM
 `;
 
 function onHost(memory: JobFileSpec["memory"]): string {
   return `${memory === undefined ? "" : `ci_memory=${shellWord(memory.file)}\ncommand rm -f "$ci_memory"\n${jobMemory}`}
 # Schedulers often tell all processes of a job. The script must hear it once: a canary tells whether it has already.
 ci_tell() {
+  local state=
   sleep 0.2
-  kill -0 "$ci_canary" 2>/dev/null || return
-  kill -TERM -- "-$ci_child" 2>/dev/null
-  kill -CONT -- "-$ci_child" 2>/dev/null
+  # One that has ended may still wait for this shell to notice.
+  read -r _ _ state _ <"/proc/$ci_canary/stat"
+  case $state in '' | Z | X) return ;; esac
+  kill -TERM -- "-$ci_child"
+  kill -CONT -- "-$ci_child"
 }
 ci_force() { kill -KILL -- "-$ci_child"; }
 ci_finish() {
@@ -251,18 +265,20 @@ trap 'ci_pass USR2' USR2
 function inContainer(container: ContainerRun, ownId: string): string {
   return `
 # Podman's surroundings on this node: a directory of the user's, made by the system or by this job, and a place for what it unpacks.
+ci_without() { # MESSAGE
+  [ -z "$ci_told" ] || ci_leave 143 # what was told with this shell has failed for that reason
+  echo "$1" >&7
+  ci_leave 1
+}
 own() { [ -d "$1" ] && [ ! -h "$1" ] && [ "$(stat -c '%u %a' -- "$1")" = "$ci_uid 700" ]; }
 XDG_RUNTIME_DIR=
 for place in "/run/user/$ci_uid" "/tmp/jacamar-ci-$ci_uid" "$PWD/run"; do
   case $place in /run/*) ;; *) mkdir -m 0700 "$place" 2>/dev/null ;; esac
   if own "$place"; then XDG_RUNTIME_DIR=$place; break; fi
 done
-[ -n "$XDG_RUNTIME_DIR" ] || { echo "There is no runtime directory for Podman on this node: /tmp/jacamar-ci-$ci_uid is not yours" >&7; ci_leave 1; }
-TMPDIR=$(mktemp -d "\${TMPDIR:-/tmp}/jacamar-ci-XXXXXXXX") || { echo "There is no room for temporary files on this node" >&7; ci_leave 1; }
+[ -n "$XDG_RUNTIME_DIR" ] || ci_without "There is no runtime directory for Podman on this node: /tmp/jacamar-ci-$ci_uid is not yours"
+TMPDIR=$(mktemp -d "\${TMPDIR:-/tmp}/jacamar-ci-XXXXXXXX") || ci_without "There is no room for temporary files on this node"
 export XDG_RUNTIME_DIR TMPDIR
-
-# A signal that users ask the scheduler for must not end this shell.
-trap : USR1 USR2
 
 podman=${shellWord(container.podman)}
 name=${shellWord(container.name)}
@@ -278,9 +294,11 @@ batch_job="${ownId}"
 ${container.onNode.join("\n")}
 } >&7 2>&1
 
-remove() { if [ "$keep_ended" = yes ]; then "$podman" stop --time 0 "$name"; else "$podman" rm --force --time 0 --volumes --ignore "$name"; fi; }
+# In a session of its own it comes to its end, whatever is told to this shell's process group or becomes of who has asked for it.
+remove() { if [ "$keep_ended" = yes ]; then setsid "$podman" stop --time 0 "$name"; else setsid "$podman" rm --force --time 0 --volumes --ignore "$name"; fi; }
 is_left() { "$podman" ps --quiet --filter "name=^$name\\$" | grep -q .; }
-ci_tell() { "$podman" exec --user=0 "$name" /bin/sh -c 'kill -TERM -1' >/dev/null 2>&1 7>&- 8>&- & }
+# Not before the container runs, and something in it, it can be told.
+ci_tell() { until "$podman" exec --user=0 "$name" /bin/sh -c 'kill -TERM -1'; do kill -0 "$ci_child" && sleep 0.5 || return; done; }
 ci_force() { remove; kill -KILL "$ci_child"; }
 ci_finish() { # CODE
   ci_script_code=$(cat "$ci_script_status" 2>/dev/null)
@@ -301,13 +319,16 @@ ci_finish() { # CODE
 # Whatever kills this shell may leave the container, which has a session of its own. So has this guard: it removes the
 # container when the shell is gone without a word.
 guard='
-  read -r word <"$1/guard"
+  trap "" TERM INT HUP
+  read -r word
+  exec </dev/null
   if [ "$word" != over ]; then
     for wait in 0 1 2 4 8; do sleep "$wait"; "$2" rm --force --time 0 --volumes --ignore "$3"; done
     rm -rf -- "$1"
   fi'
-mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { echo "The temporary directory of this node takes no pipes: $TMPDIR" >&7; ci_leave 1; }
-setsid bash --noprofile --norc -c "$guard" jacamar-ci-guard "$TMPDIR" "$podman" "$name" >/dev/null 2>&1 </dev/null 7>&- 8>&- &
+mkfifo -m 0600 "$TMPDIR/guard" && exec 8<>"$TMPDIR/guard" || { rm -rf -- "$TMPDIR"; ci_without "The temporary directory of this node takes no pipes: $TMPDIR"; }
+# It is opened while this shell surely has the other end: opened later, by a guard whose shell is gone, it would wait for ever.
+setsid bash --noprofile --norc -c "$guard" jacamar-ci-guard "$TMPDIR" "$podman" "$name" <"$TMPDIR/guard" >/dev/null 2>&1 7>&- 8>&- &
 
 if [ -n "$ci_told" ]; then ci_finish 143; ci_leave 143; fi
 
@@ -330,9 +351,11 @@ while :; do
     break
   fi
 done
+# From now on there is nothing to be told.
+ci_child=
 # What tells all processes of a job may reach the script before this shell: then it comes now, and is why the script failed.
 if [ "$ci_code" != 0 ] && [ -z "$ci_told" ]; then sleep 0.2; fi
-[ -z "$ci_killer" ] || kill "$ci_killer" 2>/dev/null
+[ -z "$ci_killer" ] || kill -KILL -- "-$ci_killer" 2>/dev/null
 ci_finish "$ci_code"
 # A Podman client that is told to end says that all went well.
 if [ -n "$ci_told" ] && [ "$ci_code" = 0 ]; then ci_code=143; fi
