@@ -25,6 +25,17 @@ interface ProcessEntry {
  * ancestors are never among them.
  */
 export function findJobProcesses(marks: JobMarks): number[] {
+  return look(marks).pids;
+}
+
+/** What a look at the process table has found. */
+interface Look {
+  readonly pids: number[];
+  /** Sessions that are the job's. */
+  readonly sessions: ReadonlySet<number>;
+}
+
+function look(marks: JobMarks): Look {
   const spared = ancestors(process.pid);
   const entries = new Map<number, ProcessEntry>();
   for (const name of readdirSync("/proc")) {
@@ -41,7 +52,40 @@ export function findJobProcesses(marks: JobMarks): number[] {
     const leader = entries.get(session);
     if (leader ? leader.marked : sessionOf(session) === undefined) sessions.add(session);
   }
-  return [...entries.values()].filter(({ marked, session }) => marked || sessions.has(session)).map(({ pid }) => pid);
+  const ofJob = [...entries.values()].filter(({ marked, session }) => marked || sessions.has(session));
+  return { pids: ofJob.map(({ pid }) => pid), sessions };
+}
+
+/**
+ * Finds a job's processes again and again while they end. What has been the job's stays so, also when all that carried a mark is gone, or
+ * when the kernel is just exchanging the program of a process, which then has neither command line nor environment.
+ */
+class JobSearch {
+  readonly #marks: JobMarks;
+  /** When each process, and the leader of each session, began: a number can be given again. */
+  readonly #processes = new Map<number, string | undefined>();
+  readonly #sessions = new Map<number, string | undefined>();
+
+  constructor(marks: JobMarks) {
+    this.#marks = marks;
+  }
+
+  /** Those that live now. */
+  find(): number[] {
+    const sessions = [...this.#sessions].filter(([leader, began]) => [undefined, began].includes(startTimeOf(leader)));
+    const found = look({ ...this.#marks, sessions: [...this.#marks.sessions, ...sessions.map(([leader]) => leader)] });
+    const known = [...this.#processes].filter(
+      ([pid, began]) => startTimeOf(pid) === began && readEntry(pid, this.#marks) !== undefined,
+    );
+    const pids = new Set([...found.pids, ...known.map(([pid]) => pid)]);
+    remember(this.#processes, pids);
+    remember(this.#sessions, found.sessions);
+    return [...pids];
+  }
+}
+
+function remember(known: Map<number, string | undefined>, pids: Iterable<number>): void {
+  for (const pid of pids) if (!known.has(pid)) known.set(pid, startTimeOf(pid));
 }
 
 /**
@@ -53,19 +97,20 @@ export async function endJobProcesses(
   marks: JobMarks,
   graceSeconds: number,
 ): Promise<{ found: number; left: number[] }> {
-  let left = findJobProcesses(marks);
+  const search = new JobSearch(marks);
+  let left = search.find();
   const found = left.length;
   for (const pid of left) signalProcess(pid, "SIGTERM");
-  left = await waitUntilGone(marks, left, graceSeconds, () => undefined);
+  left = await waitUntilGone(search, left, graceSeconds, () => undefined);
   // Sent again on each look: a process may have been born between look and signal.
-  left = await waitUntilGone(marks, left, killSeconds, (pid) => signalProcess(pid, "SIGKILL"));
+  left = await waitUntilGone(search, left, killSeconds, (pid) => signalProcess(pid, "SIGKILL"));
   return { found, left };
 }
 
 const killSeconds = 10;
 
 async function waitUntilGone(
-  marks: JobMarks,
+  search: JobSearch,
   first: readonly number[],
   seconds: number,
   onEach: (pid: number) => void,
@@ -78,7 +123,7 @@ async function waitUntilGone(
     if (performance.now() >= end) return left;
     await pause(Math.min(waitMilliseconds, Math.max(1, end - performance.now())));
     waitMilliseconds = Math.min(waitMilliseconds * 2, 250);
-    left = findJobProcesses(marks);
+    left = search.find();
   }
   return left;
 }

@@ -474,10 +474,7 @@ describe("jobFile()", () => {
     const deadline = performance.now() + 20_000;
     while (readdirSync(temporary).length > 0 && performance.now() < deadline) await setTimeout(50);
     assert.deepEqual(readdirSync(temporary), []);
-    assert.equal(
-      readFileSync(`${podman}.said`, "utf8"),
-      "rm --force --time 0 --volumes --ignore jacamar-ci-7-ab\n",
-    );
+    assert.equal(readFileSync(`${podman}.said`, "utf8"), "rm --force --time 0 --volumes --ignore jacamar-ci-7-ab\n");
   });
 
   test("forgets the end of a start before this one, and goes on writing behind its output", async () => {
