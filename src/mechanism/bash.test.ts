@@ -122,6 +122,17 @@ describe("bashScript()", () => {
     );
   });
 
+  test("does not begin a script after SIGTERM", async () => {
+    const at = home();
+    const script = join(at, "x.bash");
+    writeNew(script, "echo ran\n", 0o700);
+    const argv = bashScript(bash, "none", script);
+    const told = argv.map((word) => word.replace("TERM; ", () => "TERM; kill -TERM $$; "));
+    assert.notDeepEqual(told, argv);
+    const ended = await runIn(at, [bash, ...told.slice(1)]);
+    assert.deepEqual([ended.stdout, ended.stderr, readStatus(script), ended.code], ["", "", 143, 143]);
+  });
+
   test("has status 143 after SIGTERM, once the script's own trap has had its say", async () => {
     const at = home();
     const script = join(at, "x.bash");

@@ -34,13 +34,14 @@ export function loginBeginning(account: Account, shellPath: string, runtimeDirec
  * stage then fails, where it would else have passed without having run.
  *
  * SIGTERM reaches all processes of a job at once. The login shell must outlive it until the script's own trap has had its
- * time and its say; then the status is 143, whatever the trap made of it.
+ * time and its say; then the status is 143, whatever the trap made of it. A script that has not begun by then does not begin: it was
+ * not there to be told.
  *
  * `SCRIPT.began` is made when the start-up files are done: its time tells how long they took.
  */
 export function bashScript(shellPath: string, profile: Profile, script: string): [string, ...string[]] {
   const begin = '{ : > "$0.began"; } 2>/dev/null; ';
-  const line = `set +e; set --; trap "set -- 143" TERM; ${begin}(. "$0"); set -- "$?" "$@"; `;
+  const line = `set +e; set --; trap "set -- 143" TERM; ${begin}if [[ $# = 0 ]]; then (. "$0"); fi; set -- "$?" "$@"; `;
   const leave = '{ echo "${2:-$1}" > "$0.status"; } 2>/dev/null; (exit "${2:-$1}")';
   return [shellPath, ...profileArguments(profile), profileLine(profile) + line + leave, script];
 }

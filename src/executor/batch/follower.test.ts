@@ -172,6 +172,14 @@ describe("Follower", () => {
     assert.match(log, /last\n$/);
   });
 
+  test("ends a running job also where it cannot say how long it may take, as on a full disk", async () => {
+    begin();
+    files = { ...files, stopping: `${files.directory}/nowhere/stopping` };
+    later(50, () => stop.abort());
+    const end = await follow({ terminate: () => leave(143, 0, "TERM") });
+    assert.deepEqual([end.stopped, end.status?.script, called], [true, 143, ["terminate", "end"]]);
+  });
+
   test("takes one that still waits out of the queue", async () => {
     later(50, () => stop.abort());
     assert.equal((await follow()).stopped, true);

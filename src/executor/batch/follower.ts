@@ -202,7 +202,7 @@ export class Follower {
     const { files, killTimeoutSeconds } = this.#tools;
     if (this.#watch.running && readJobStatus(files.status) === undefined) {
       const deadline = now() + killTimeoutSeconds * 1000;
-      writeNew(files.stopping, "", 0o600);
+      this.#allowWholeGrace();
       // A program that hangs holds up neither the output nor the end.
       this.#handle.terminate(killTimeoutSeconds).catch(() => undefined);
       while (this.#look() === undefined && now() < deadline) {
@@ -211,6 +211,15 @@ export class Follower {
       }
     }
     await this.#handle.end(() => void this.#look());
+  }
+
+  /** Where that cannot be said, on a full disk, the job file believes that it has less time; it is ended all the same. */
+  #allowWholeGrace(): void {
+    try {
+      writeNew(this.#tools.files.stopping, "", 0o600);
+    } catch {
+      // Told below as it would be by the scheduler.
+    }
   }
 
   #sayAll(lines: readonly string[]): void {

@@ -59,6 +59,20 @@ describe("QueueBoard", () => {
     assert.equal(new Set(asked[0]).size, 100);
   });
 
+  test("asks for its own job when its directory is taken away, before a question or during one", async () => {
+    const board = new QueueBoard(directory);
+    const taking: AskAll = async (ids) => {
+      rmSync(directory, { recursive: true });
+      return askAll(ids);
+    };
+    board.note(id("1"));
+    assert.deepEqual(await board.ask(id("1"), minute, taking, never), waiting);
+    board.note(id("2"));
+    assert.deepEqual(await ask(board, "2"), waiting);
+    assert.deepEqual(asked, [["1"], ["2"]]);
+    board.close();
+  });
+
   test("asks anew when the answer is older than wanted, or of before the job", async () => {
     const board = new QueueBoard(directory);
     await ask(board, "1");

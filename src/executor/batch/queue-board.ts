@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { hostname } from "node:os";
 import * as v from "valibot";
+import { systemErrorCode } from "../../error/error.ts";
 import { startTimeOf } from "../../process/job-processes.ts";
 import type { Environment } from "../../process/command.ts";
 import { pause } from "../../process/signals.ts";
@@ -78,11 +79,15 @@ export class QueueBoard {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
-  /** Notes that somebody waits for the job. */
+  /** Notes that somebody waits for the job. Where that is not possible (any more), the others do not ask for it. */
   note(id: SchedulerId): void {
     const path = this.#noteOf(id);
-    writeFileSync(path, owner(), { mode: 0o600 });
-    this.#noted.add(path);
+    try {
+      writeFileSync(path, owner(), { mode: 0o600 });
+      this.#noted.add(path);
+    } catch {
+      // The system takes the directory away when its user has logged out, and a disk may be full.
+    }
   }
 
   /** Takes the notes of this process away. */
@@ -99,6 +104,8 @@ export class QueueBoard {
       const known = this.#read(id, wanted);
       if (known) return known;
       const lock = this.#lock();
+      // The directory is gone, or takes no file: nobody else will ask.
+      if (lock === "unusable") return (await askAll([id])).get(id) ?? notNamed;
       if (lock === undefined) {
         await pause(lookMilliseconds, stop);
         continue;
@@ -122,14 +129,18 @@ export class QueueBoard {
     if (stop.aborted) return { kind: "unknown", said: "the stage is to end" };
     const text = JSON.stringify({ atMilliseconds, states: Object.fromEntries(states) });
     const temporary = `${this.#directory}/board.${process.pid}`;
-    writeFileSync(temporary, text, { mode: 0o600 });
-    renameSync(temporary, this.#boardFile);
-    return states.get(id) ?? { kind: "unknown", said: "the scheduler's answer does not name the job" };
+    try {
+      writeFileSync(temporary, text, { mode: 0o600 });
+      renameSync(temporary, this.#boardFile);
+    } catch {
+      // What was answered is known here.
+    }
+    return states.get(id) ?? notNamed;
   }
 
   /** The jobs for which a driver still waits. What a killed one left is removed. */
   #livingNotes(): SchedulerId[] {
-    return readdirSync(this.#directory).flatMap((name) => {
+    return this.#names().flatMap((name) => {
       if (!name.startsWith(notePrefix)) return [];
       const path = `${this.#directory}/${name}`;
       const id = decode(name.slice(notePrefix.length));
@@ -137,6 +148,14 @@ export class QueueBoard {
       unlink(path);
       return [];
     });
+  }
+
+  #names(): string[] {
+    try {
+      return readdirSync(this.#directory);
+    } catch {
+      return [];
+    }
   }
 
   #read(id: SchedulerId, wanted: number): QueueState | undefined {
@@ -152,12 +171,12 @@ export class QueueBoard {
   }
 
   /** The descriptor of the lock; undefined while a living process has it. */
-  #lock(): number | undefined {
+  #lock(): number | undefined | "unusable" {
+    let descriptor: number;
     try {
-      const descriptor = openSync(this.#lockFile, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-      writeSync(descriptor, owner());
-      return descriptor;
-    } catch {
+      descriptor = openSync(this.#lockFile, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    } catch (error) {
+      if (systemErrorCode(error) !== "EEXIST") return "unusable";
       const holder = readSmallFile(this.#lockFile, limitBytes);
       const age = Date.now() - (statSync(this.#lockFile, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
       // A lock without a name was made this moment.
@@ -165,6 +184,12 @@ export class QueueBoard {
       if (dead || age > staleLockMilliseconds) this.#breakLock(holder);
       return undefined;
     }
+    try {
+      writeSync(descriptor, owner());
+    } catch {
+      // Without a name it counts as one that is being made, for a while.
+    }
+    return descriptor;
   }
 
   /** Only the lock that was looked at: another one may have broken it and made its own meanwhile. */
@@ -193,6 +218,8 @@ export class QueueBoard {
 }
 
 const notePrefix = "waiting.";
+
+const notNamed: QueueState = { kind: "unknown", said: "the scheduler's answer does not name the job" };
 
 /** Only what a driver could have noted: it comes to stand on a command line together with other drivers' jobs. */
 function isId(text: string): text is SchedulerId {

@@ -100,6 +100,14 @@ describe("a step of an allocation", () => {
     assert.deepEqual(called, ["terminate 40.2", "cancel 40.2"]);
   });
 
+  test("is ended also when its command comes to start it after the first look", async () => {
+    const step = toId("40.2");
+    stop.abort();
+    const end = await run("exec sleep 30", stepsOf([], [step], []));
+    assert.equal(end.stopped, true);
+    assert.deepEqual(called, ["cancel 40.2"]);
+  });
+
   test("is ended wherever it is found by its name, and only when the scheduler says so", async () => {
     const there = [toId("40.2"), toId("41.0")];
     const looks: number[] = [];

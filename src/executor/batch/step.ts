@@ -31,7 +31,8 @@ export async function runStep(step: StepRun, tools: BatchTools): Promise<BatchEn
   const { scheduler, call, userName } = tools;
   const over = new AbortController();
   let state: QueueState = { kind: "running" };
-  const command = execute(step, over.signal).then((ended) => {
+  const executed = execute(step, over.signal);
+  const command = executed.then((ended) => {
     state = ended;
     return new Promise<never>(() => undefined);
   });
@@ -43,7 +44,14 @@ export async function runStep(step: StepRun, tools: BatchTools): Promise<BatchEn
       const limit = limited(call, { deadlineMilliseconds: inSeconds(seconds) });
       for (const id of (await step.steps.find(step.name, userName, limit)) ?? []) await step.steps.terminate(id, limit);
     },
-    end: (onLook) => endStep(step, tools, onLook),
+    end: async (onLook) => {
+      const deadline = inSeconds(goneSeconds);
+      const ended = await endStep(step, tools, onLook, deadline);
+      // A command that still lived could start the step after the look.
+      over.abort();
+      await executed.catch(() => undefined);
+      return ended + (await endStep(step, tools, onLook, deadline));
+    },
   };
   const follower = new Follower(handle, tools);
   try {
