@@ -194,7 +194,7 @@ describe("accounts that useradd does not make", { skip: notRoot }, () => {
       const results = await askWith({ "/usr/bin/getent": `#!/bin/sh\n${getent}\n` }, ["alice"]);
       assert.partialDeepStrictEqual(results, { alice: expected });
       assert.doesNotMatch(JSON.stringify(results), /"account":/);
-      assert.ok(performance.now() - started < 8000);
+      assert.ok(performance.now() - started < 60_000);
     });
   }
 });

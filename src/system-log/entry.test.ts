@@ -158,9 +158,9 @@ describe("encodeEntry()", () => {
 
   test("masks hostile texts in no time", () => {
     for (const text of ["eyJ".repeat(9000), "glrt-".repeat(9000), "://".repeat(9000), "://a".repeat(9000)]) {
-      const before = performance.now();
+      const before = process.cpuUsage();
       encodeEntry({ ...defect, stack: text });
-      assert.ok(performance.now() - before < 500);
+      assert.ok(process.cpuUsage(before).user < 500_000, "half a second of its own");
     }
   });
 

@@ -91,7 +91,7 @@ for (const [where, wanted] of Object.entries(places)) {
       assert.equal(run.exitCode, 0, logOf(run));
       assert.equal(run.stdout, "started\n");
       // GitLab Runner waits until nobody holds the driver's own output.
-      assert.ok(run.durationMilliseconds < 15_000, `${run.durationMilliseconds}`);
+      assert.ok(run.durationMilliseconds < 60_000, `${run.durationMilliseconds}`);
       const next = await job.run("after_script", "echo next");
       assert.equal(next.stdout, "next\n");
     });

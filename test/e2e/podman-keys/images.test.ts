@@ -194,6 +194,6 @@ describe("image_allowlist", () => {
     const { exitCode, durationMilliseconds, stderr } = await job.prepare();
     assert.equal(exitCode, 1);
     assert.match(stderr, refusal);
-    assert.ok(durationMilliseconds < 5000, `${durationMilliseconds} ms`);
+    assert.ok(durationMilliseconds < 60_000, `${durationMilliseconds} ms`);
   });
 });

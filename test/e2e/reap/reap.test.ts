@@ -3,11 +3,12 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { asUser, type Ended } from "../../harness/machine.ts";
 import { slurmMissing } from "../../harness/slurm.ts";
 import { Cluster, slurmIdIn } from "../batch/cluster.ts";
 import { type AnyJob, Jobs, logOf, type Wanted } from "../stopping/jobs.ts";
-import { tracesAfter, tracesOf } from "../stopping/traces.ts";
+import { processesOfJob, tracesAfter, tracesOf } from "../stopping/traces.ts";
 
 const demo = "localhost/jacamar-demo";
 const isRoot = process.getuid?.() === 0;
@@ -65,6 +66,8 @@ describe("jacamar reap", () => {
     const job = jobs.job({ image: demo });
     await job.ready();
     await killed(job);
+    // The script has said that it is up, and may only now start what it then waits for.
+    while (!processesOfJob(job, jobs.user).some(({ command }) => command === "sleep 300")) await setTimeout(20);
     const before = await tracesOf(job, jobs.user, jobs.dataDir);
     assert.match((await reap(jobs, job, "--yes")).stdout, /^Nothing is left/);
     assert.deepEqual(await tracesOf(job, jobs.user, jobs.dataDir), before);

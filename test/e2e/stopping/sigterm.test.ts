@@ -16,41 +16,42 @@ interface Case {
   readonly script: string;
   /** Printed by the script after the signal. */
   readonly says?: string;
-  readonly seconds: readonly [least: number, most: number];
+  /** How long it lasts at least. */
+  readonly leastSeconds?: number;
+  /** Longer than a script that says something needs, on a busy machine as well. */
+  readonly killTimeout?: string;
 }
 
 const ready = 'echo "now ready"';
 const cases: readonly Case[] = [
-  { name: "only sleeps", script: `${ready}; sleep 300`, seconds: [0, 5] },
+  { name: "only sleeps", script: `${ready}; sleep 300` },
   {
     name: "has a trap that takes a while",
     script: `trap 'sleep 0.7; echo the trap "ran"; echo yes > trap-ran; exit 0' TERM; ${ready}; while :; do sleep 0.1; done`,
     says: "the trap ran\n",
-    seconds: [0.7, 6],
+    leastSeconds: 0.7,
+    killTimeout: "60s",
   },
-  { name: "ignores the signal", script: `trap '' TERM; ${ready}; while :; do sleep 1; done`, seconds: [1.9, 10] },
+  { name: "ignores the signal", script: `trap '' TERM; ${ready}; while :; do sleep 1; done`, leastSeconds: 1.9 },
   {
     name: "has children, some of which ignore the signal",
     script: `sleep 300 & (trap '' TERM; sleep 301) & (trap '' TERM; while :; do sleep 1; done) & ${ready}; wait`,
-    // In a container they end with its first process.
-    seconds: [0, 10],
   },
-  { name: "has a child in a session of its own", script: `setsid sleep 302 & ${ready}; wait`, seconds: [0, 5] },
+  { name: "has a child in a session of its own", script: `setsid sleep 302 & ${ready}; wait` },
   {
     name: "has a daemon that forked twice",
     script: `(setsid sh -c 'sleep 303 & sleep 304' >/dev/null 2>&1 &); ${ready}; sleep 305`,
-    seconds: [0, 5],
   },
 ];
 
 for (const image of [undefined, "localhost/jacamar-busybox", "localhost/jacamar-demo"]) {
   const where = image === undefined ? "on the host" : `in ${image}`;
   describe(`a job ${where} that the runner cancels`, () => {
-    for (const { name, script, says, seconds } of cases) {
+    for (const { name, script, says, leastSeconds = 0, killTimeout = "2s" } of cases) {
       // The rest does not depend on the shell in the container.
       if (image === "localhost/jacamar-demo" && !script.includes("trap '")) continue;
       it(`ends with all its processes when its script ${name}`, async () => {
-        const job = jobs.job({ general: 'kill_timeout = "2s"', ...(image === undefined ? {} : { image }) });
+        const job = jobs.job({ general: `kill_timeout = "${killTimeout}"`, ...(image === undefined ? {} : { image }) });
         await job.ready();
         const inProject = `mkdir -p '${job.answer.builds_dir}' && cd '${job.answer.builds_dir}'`;
         const running = job.start("build_script", job.exporting(`${inProject}; ${script}`));
@@ -69,7 +70,7 @@ for (const image of [undefined, "localhost/jacamar-busybox", "localhost/jacamar-
           assert.ok(ended.stdout.endsWith(says), JSON.stringify(ended.stdout));
           assert.ok(existsSync(`${job.answer.builds_dir}/trap-ran`), "the trap was cut off");
         }
-        assert.ok(took >= seconds[0] && took <= seconds[1], `took ${took.toFixed(2)} s`);
+        assert.ok(took >= leastSeconds, `took ${took.toFixed(2)} s`);
         // Nothing but the files, which are cleanup's.
         const traces = await tracesAfter(job, jobs.user, "/nonexistent", 0);
         assert.deepEqual(traces, []);
