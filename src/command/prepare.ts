@@ -19,6 +19,7 @@ import { requireBuildsApart } from "../workspace/builds-apart.ts";
 import { isThere, makeDirectory, removeTree } from "../workspace/directories.ts";
 import { writeNew } from "../workspace/script-files.ts";
 import type { Workspace } from "../workspace/layout.ts";
+import { workTrees } from "../workspace/work-trees.ts";
 import type { ArchiveStage } from "./archives.ts";
 import { allowlistOf } from "./allowlist.ts";
 import { type BroughtImage, bringImage, type RegistryCredentials } from "./bring-image.ts";
@@ -96,6 +97,12 @@ async function makeJobDirectories(context: StageContext, state: JobState, job: J
     makeDirectory(workspace.base, path, rules);
   }
   requireBuildsApart(workspace);
+  // There the runner's scripts will write the CI variables of type file, with the umask of an image in a container.
+  if (config.general.group_permissions) {
+    for (const tree of workTrees(workspace, context.variables.get("RUNNER_TEMP_PROJECT_DIR"))) {
+      makeDirectory(workspace.buildsBase, `${tree}.tmp`, rules, 0o700);
+    }
+  }
   if (life !== undefined) writeNew(lifeFile(workspace.privateDir), `${jobKey} ${life}\n`, 0o600);
 }
 

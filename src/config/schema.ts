@@ -276,7 +276,7 @@ const general = table({
   group_permissions: key(
     {
       description:
-        "The group may read the data directories and enter them. What a job writes in a container is open to it, too, as long as the job runs also its CI variables of type file: an image's umask is 022 as a rule.",
+        "The group may read the data directories and enter them. What a job writes in a container is open to it, too: an image's umask is 022 as a rule. CI variables of type file are not.",
     },
     v.optional(boolean(), false),
   ),

@@ -79,6 +79,20 @@ describe("makeDirectory()", () => {
     for (const path of [".", "builds", "builds/T"]) assert.equal(mode(join(base, path)), 0o750, path);
   });
 
+  test("keeps the last one closed where only that is wanted, or closes it", () => {
+    const base = make(join(place(), "base"), 0o750);
+    for (const path of [`${base}/builds/T.tmp`, `${base}/builds`, base]) {
+      makeDirectory(base, path, { uid, mode: 0o750 }, 0o700);
+      assert.equal(mode(path), 0o700, path);
+    }
+    makeDirectory(base, `${base}/builds/T`, { uid, mode: 0o750 });
+    makeDirectory(base, `${base}/builds/T`, { uid, mode: 0o750 }, 0o700);
+    assert.deepEqual(
+      [".", "builds", "builds/T"].map((path) => mode(join(base, path))),
+      [0o750, 0o750, 0o700],
+    );
+  });
+
   test("takes names that a shell would not", () => {
     const base = join(place(), "a b'$(id)\n");
     makeDirectory(base, `${base}/ü/-rf/*`, rules);

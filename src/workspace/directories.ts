@@ -37,18 +37,26 @@ export interface DirectoryRules {
  *   `data_dir`).
  *
  * The walk holds each directory by a descriptor, so that nothing can be exchanged between look and use.
+ * @param last Mode of the last directory, where that is another one.
+ *
  * Throws `directory_unsafe`, `directory_failed` or `disk_full`.
  */
-export function makeDirectory(base: string, path: string, rules: DirectoryRules): void {
+export function makeDirectory(
+  base: string,
+  path: string,
+  rules: DirectoryRules,
+  last: 0o700 | 0o750 = rules.mode,
+): void {
   const below = partsBelow(base, path);
   const walk = new Walk(rules);
   try {
     let way: Way = "direct";
     for (const part of parts(base)) way = walk.enter(part, "make");
-    walk.checkOwn(way);
+    walk.checkOwn(way, below.length === 0 ? last : rules.mode);
     for (const [depth, part] of below.entries()) {
       // Users move builds, cache or scripts to a larger file system and leave a link in its place.
-      walk.checkOwn(depth === 0 ? walk.enter(part, "make") : walk.enterOwn(part, "make"));
+      way = depth === 0 ? walk.enter(part, "make") : walk.enterOwn(part, "make");
+      walk.checkOwn(way, depth === below.length - 1 ? last : rules.mode);
     }
   } finally {
     walk.close();
@@ -161,33 +169,33 @@ class Walk {
     throw unsafe(this.#path || "/", `belongs to the account number ${status.uid}, not to you`);
   }
 
-  /** The directory where the walk stands must be the user's, closed to others' writing, with the mode of the rules. */
-  checkOwn(way: Way): void {
+  /** The directory where the walk stands must be the user's, closed to others' writing, with this mode. */
+  checkOwn(way: Way, wanted: number): void {
     const status = this.checkOwner();
     const mode = status.mode & 0o7777;
     if ((mode & 0o022) !== 0) {
       throw unsafe(
         this.#path,
         `can be written by others (mode ${octal(mode)})`,
-        `Check what is in it, then: chmod ${octal(this.#rules.mode)} ${this.#path}`,
+        `Check what is in it, then: chmod ${octal(wanted)} ${this.#path}`,
       );
     }
     if (this.#path === this.#rules.home) return;
     const permissions = mode & 0o777;
-    if (permissions === this.#rules.mode || (way === "link" && permissions === 0o700)) return;
+    if (permissions === wanted || (way === "link" && permissions === 0o700)) return;
     if (way === "link") {
       throw unsafe(
         this.#path,
-        `has mode ${octal(mode)} instead of ${octal(this.#rules.mode)}, and a symbolic link leads to it`,
-        `If it is for CI jobs alone: chmod ${octal(this.#rules.mode)} ${this.#path}`,
+        `has mode ${octal(mode)} instead of ${octal(wanted)}, and a symbolic link leads to it`,
+        `If it is for CI jobs alone: chmod ${octal(wanted)} ${this.#path}`,
       );
     }
     try {
-      chmodSync(this.#self(), this.#rules.mode);
+      chmodSync(this.#self(), wanted);
     } catch (cause) {
       throw new JacamarError(
         "directory_unsafe",
-        `The directory "${this.#path}" has mode ${octal(mode)} instead of ${octal(this.#rules.mode)}, and it cannot be changed: ${systemErrorCode(cause) ?? "unknown error"}`,
+        `The directory "${this.#path}" has mode ${octal(mode)} instead of ${octal(wanted)}, and it cannot be changed: ${systemErrorCode(cause) ?? "unknown error"}`,
         { cause },
       );
     }

@@ -88,6 +88,10 @@ describe("a job's directories", () => {
     }
     // What lies in there is not for the group all the same.
     assert.equal(statSync(`${job.directoryOf("scriptsDir")}/auth.json`).mode & 0o7777, 0o600);
+    const project = `${job.answer.builds_dir}/${job.slug}`;
+    assertAllWith(0o750, jobs.dataDir, dirname(project));
+    assert.deepEqual(filesBelow(`${project}.tmp`), [`${project}.tmp/FILE`]);
+    assertAllWith(0o700, `${project}.tmp`, `${project}.tmp`);
     await job.cleanup();
     const next = await ran(jobs.job({ image, slot: 8 }));
     for (const name of ["buildsDir", "projectCacheDir", "scriptsDir", "privateDir"]) {
