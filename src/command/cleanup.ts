@@ -242,6 +242,10 @@ async function openPodmanAgain(context: StageContext, state: JobState) {
     environment: beginning,
     workingDirectory: workspace.base,
   };
-  const login = await readLoginEnvironment(command, context.stop);
+  const login = await readLoginEnvironment(command, context.stop).catch((error: unknown) => {
+    // Prepare has said so, and runs no container without a login. What an earlier look would find is looked for all the same.
+    if (error instanceof JacamarError && error.code === "shell_failed") return beginning;
+    throw error;
+  });
   return openPodman(config, workspace, login, makeRuntimeDirectory(context.account, workspace.base));
 }

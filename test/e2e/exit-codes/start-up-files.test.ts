@@ -51,6 +51,26 @@ describe("a start-up file of Bash", { skip: withoutScratchHome }, () => {
     });
   }
 
+  it("that calls exit fails a job with an image once, and cleanup has nothing to complain of", async () => {
+    const home = new ScratchHome(stage, { ".bash_profile": "exit 0\n" });
+    // No Podman in the scratch home: its pause process would stay there, and take all later ones of the user's in.
+    const general =
+      'run_mechanism = "podman"\n[general.podman]\napplication_path = "/nonexistent/podman"\nimage_pull_policy = "never"';
+    const job = home.job({ general, image: "localhost/jacamar-busybox" });
+    try {
+      const config = await job.config();
+      assert.equal(config.exitCode, 0, logOf(config));
+      const prepare = await job.prepare();
+      assert.equal(prepare.exitCode, 2, logOf(prepare));
+      assert.match(prepare.stderr, /^ERROR: A login of "[^"]+" ended before it was ready\n/);
+      const cleanup = await job.cleanup();
+      assert.deepEqual([cleanup.exitCode, logOf(cleanup)], [0, ""]);
+    } finally {
+      job.remove();
+      home.remove();
+    }
+  });
+
   const harmless = {
     "sets errexit and nounset": { ".bash_profile": "set -eu\n" },
     "ends with a failing command": { ".bash_profile": "false\n" },
