@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe, test } from "node:test";
@@ -233,6 +233,31 @@ describe("endJobProcesses()", () => {
     assert.deepEqual(left, []);
     assert.ok(seconds >= 0.5, String(seconds));
     for (const pid of [first.shell, first.inner, second.shell, second.inner]) assert.ok(!isAlive(pid));
+  });
+
+  test("asks also what is born between the look and the signal", async (t) => {
+    const marks = job();
+    const [go, born, trapped] = ["go", "born", "trapped"].map((name) => join(directory, `${name}.${count}`));
+    const child = `: >${born}; exec sleep 300`;
+    const line = `trap ': >${trapped}; exit' TERM; echo $$; until [ -e ${go} ]; do :; done; bash -c '${child}'; sleep 300`;
+    const { shell } = await startWithin(line, {}, `${marks.directory}/x.bash`);
+    const kill = process.kill.bind(process);
+    t.mock.method(process, "kill", (target: number, signal: NodeJS.Signals) => {
+      writeFileSync(go ?? "", "");
+      while (!existsSync(born ?? "") && isAlive(shell));
+      return kill(target, signal);
+    });
+    const { left } = await endJobProcesses(marks, 5);
+    // With SIGTERM to it alone the shell would wait for its child, until it is killed.
+    assert.deepEqual([left, existsSync(trapped ?? ""), isAlive(shell)], [[], true, false]);
+  });
+
+  test("ends a process of the job in a process group of others, and that alone", async () => {
+    const marks = job();
+    const sibling = start(["/usr/bin/sleep", "60"], {}, false);
+    const marked = start(["/usr/bin/sleep", "61"], { CI_JOB_TOKEN: marks.token }, false);
+    assert.deepEqual(await endJobProcesses(marks, 60), { found: 1, left: [] });
+    assert.deepEqual([isAlive(marked.pid ?? 0), isAlive(sibling.pid ?? 0)], [false, true]);
   });
 
   test("ends what has no mark also when all that has one ends first", async () => {

@@ -14,6 +14,7 @@ export interface JobMarks {
 
 interface ProcessEntry {
   readonly pid: number;
+  readonly group: number;
   readonly session: number;
   readonly marked: boolean;
 }
@@ -33,6 +34,8 @@ interface Look {
   readonly pids: number[];
   /** Sessions that are the job's. */
   readonly sessions: ReadonlySet<number>;
+  /** To whom a signal goes that each of them is to get once: process groups of these sessions, as negative numbers, and single processes. */
+  readonly targets: ReadonlySet<number>;
 }
 
 function look(marks: JobMarks): Look {
@@ -53,7 +56,12 @@ function look(marks: JobMarks): Look {
     if (leader ? leader.marked : sessionOf(session) === undefined) sessions.add(session);
   }
   const ofJob = [...entries.values()].filter(({ marked, session }) => marked || sessions.has(session));
-  return { pids: ofJob.map(({ pid }) => pid), sessions };
+  const sparedGroups = new Set([...spared].map((pid) => groupOf(pid)));
+  // Groups that no number of this process's own namespace names count as 0; 1 would mean everybody.
+  const isWholeGroup = ({ group, session }: ProcessEntry) =>
+    group > 1 && sessions.has(session) && !sparedGroups.has(group);
+  const targets = new Set(ofJob.map((entry) => (isWholeGroup(entry) ? -entry.group : entry.pid)));
+  return { pids: ofJob.map(({ pid }) => pid), sessions, targets };
 }
 
 /**
@@ -65,6 +73,7 @@ class JobSearch {
   /** When each process, and the leader of each session, began: a number can be given again. */
   readonly #processes = new Map<number, string | undefined>();
   readonly #sessions = new Map<number, string | undefined>();
+  #targets: Iterable<number> = [];
 
   constructor(marks: JobMarks) {
     this.#marks = marks;
@@ -80,7 +89,16 @@ class JobSearch {
     const pids = new Set([...found.pids, ...known.map(([pid]) => pid)]);
     remember(this.#processes, pids);
     remember(this.#sessions, found.sessions);
+    this.#targets = found.targets;
     return [...pids];
+  }
+
+  /**
+   * Sends a signal to what the last look has found. The kernel gives it to a whole process group in one step, also to a process that is
+   * being born: sent to one process after the other it would miss what a shell starts meanwhile, for which that shell then waits.
+   */
+  tellOnce(signal: NodeJS.Signals): void {
+    for (const target of this.#targets) signalProcess(target, signal);
   }
 }
 
@@ -100,7 +118,7 @@ export async function endJobProcesses(
   const search = new JobSearch(marks);
   let left = search.find();
   const found = left.length;
-  for (const pid of left) signalProcess(pid, "SIGTERM");
+  search.tellOnce("SIGTERM");
   left = await waitUntilGone(search, left, graceSeconds, () => undefined);
   // Sent again on each look: a process may have been born between look and signal.
   left = await waitUntilGone(search, left, killSeconds, (pid) => signalProcess(pid, "SIGKILL"));
@@ -145,7 +163,7 @@ function readEntry(pid: number, marks: JobMarks): ProcessEntry | undefined {
     const session = sessionOf(pid);
     if (session === undefined) return undefined;
     if (isPodmanPause(pid)) return undefined;
-    return { pid, session, marked: isMarked(pid, marks) };
+    return { pid, group: groupOf(pid), session, marked: isMarked(pid, marks) };
   } catch {
     return undefined;
   }
@@ -189,6 +207,11 @@ function realUser(pid: number): number | undefined {
 function sessionOf(pid: number): number | undefined {
   const fields = statFields(pid);
   return fields && fields[0] !== "Z" && fields[0] !== "X" ? Number(fields[3]) : undefined;
+}
+
+/** Process group of a process; that of its own number for one that is gone. */
+function groupOf(pid: number): number {
+  return Number(statFields(pid)?.[2] ?? pid);
 }
 
 /** The fields of /proc/PID/stat from the state on. The name before them may hold spaces and parentheses (proc(5)). */
