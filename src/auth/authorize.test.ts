@@ -223,6 +223,9 @@ describe("decide()", () => {
   test("refuses the token of another job or pipeline", async () => {
     await refusedWith("token_of_other_job", { claims: { ...claims, jobId: "303" } });
     await refusedWith("token_of_other_job", { claims: { ...claims, pipelineId: "575" } });
+    const older = { id: job.id, pipelineId: 0 };
+    await allowedAs("alice", { job: older });
+    await refusedWith("token_of_other_job", { job: older, claims: { ...claims, jobId: "303" } });
   });
 
   test("refuses without downscope; with none, every account but the driver's", async () => {

@@ -382,13 +382,24 @@ describe("verifyToken()", () => {
     }
   });
 
-  test("refuses every token when the job response leaves out what to compare it with", async () => {
-    const lacking = [{ project_full_path: undefined }, { pipeline_id: undefined }, { project_id: null }];
-    for (const info of lacking) {
-      await refused(verify(rsa.sign(claims()), { job: jobOf(info) }), "job_incomplete");
+  test("refuses every token when the job response leaves the project out", async () => {
+    const job = jobOf({ project_id: null });
+    await refused(verify(rsa.sign(claims()), { job }), "job_incomplete");
+    for (const empty of ["0", ""]) {
+      await refused(verify(rsa.sign(claims({ project_id: empty })), { job }), "claim_invalid");
+    }
+  });
+
+  test("takes the token of the job from a runner that does not hand pipeline and project's path over, and no other", async () => {
+    const older: Members = { pipeline_id: undefined, project_full_path: undefined };
+    for (const info of [older, { pipeline_id: undefined }, { pipeline_id: 0, project_full_path: "" }]) {
+      const job = jobOf(info);
+      assert.equal((await verify(rsa.sign(claims()), { job })).kind, "verified");
+      await refused(verify(rsa.sign(claims({ job_id: "4243" })), { job }), "other_job");
+      await refused(verify(rsa.sign(claims({ project_id: "18" })), { job }), "other_job");
       for (const empty of ["0", ""]) {
-        const token = rsa.sign(claims({ project_path: empty, pipeline_id: empty, project_id: empty }));
-        await refused(verify(token, { job: jobOf(info) }), "claim_invalid");
+        const token = rsa.sign(claims({ project_path: empty, pipeline_id: empty }));
+        await refused(verify(token, { job }), "claim_invalid");
       }
     }
   });

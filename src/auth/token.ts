@@ -116,8 +116,8 @@ export type Claims = VerifiedClaims;
 
 /**
  * Verifies the ID token of a job: the form, the signature by a key that the server publishes with the one algorithm of
- * that key, whose token it is, for whom, when, and that it is this very job's (`job_id`, `project_id`, `project_path`,
- * `pipeline_id` as in the job response). Trusted are the job, the server's address and its keys; nothing in the token
+ * that key, whose token it is, for whom, when, and that it is this very job's (`job_id` and `project_id` as in the job
+ * response; `pipeline_id` and `project_path`, too, where the runner hands them over). Trusted are the job, the server's address and its keys; nothing in the token
  * chooses where a key comes from.
  *
  * A refusal is a value. Throws `keys_unavailable` (blame: site) when the keys cannot be had. No message holds the token.
@@ -160,14 +160,17 @@ function judge(
   if (claims.iat > Math.floor(now.getTime() / 1000) + slackSeconds) {
     return refusal("issued_in_future", "The token was issued in the future. Check the clock of this machine.");
   }
-  const pairs: readonly [what: string, ofToken: string, ofJob: string][] = [
-    ["job_id", claims.job_id, job.id],
-    ["project_id", claims.job_project_id ?? claims.project_id, String(job.projectId)],
-    ["pipeline_id", claims.pipeline_id, String(job.pipelineId)],
-    ["project_path", claims.job_project_path ?? claims.project_path, job.projectPath],
+  // A GitLab gives the number of a job once, so the first alone tells whose token it is. GitLab Runner writes only what its version
+  // knows into the job response: the project's path since 18.5, the pipeline since 19.0 (`JobInfo` in common/spec/spec.go).
+  const pairs: readonly [what: string, ofToken: string, ofJob: string, known: "always" | "newer runners"][] = [
+    ["job_id", claims.job_id, job.id, "always"],
+    ["project_id", claims.job_project_id ?? claims.project_id, String(job.projectId), "always"],
+    ["pipeline_id", claims.pipeline_id, String(job.pipelineId), "newer runners"],
+    ["project_path", claims.job_project_path ?? claims.project_path, job.projectPath, "newer runners"],
   ];
-  for (const [what, ofToken, ofJob] of pairs) {
+  for (const [what, ofToken, ofJob, known] of pairs) {
     if (ofJob === "" || ofJob === "0") {
+      if (known === "newer runners") continue;
       return refusal(
         "job_incomplete",
         `The job response says nothing that the token's "${what}" could be compared with; the runner or GitLab is too old.`,

@@ -47,6 +47,7 @@ async function endThem(context: StageContext, state: JobState, job: Job | undefi
     context.variables.get("JACAMAR_SCHEDULER_ACTION"),
     context.variables.get("JACAMAR_SCHEDULER_JOB_KEY"),
     { projectId: job?.projectId ?? 0, pipelineId: job?.pipelineId ?? 0 },
+    context.variables.get("CI_PIPELINE_ID"),
   );
   let ended = 0;
   if (request !== undefined && scheduler.steps !== undefined) {

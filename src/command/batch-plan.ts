@@ -97,7 +97,8 @@ function argumentsOf({ context, state }: BatchStage): string[] {
 function requestOf({ context, state, job }: BatchStage): AllocationRequest | undefined {
   const { variables } = context;
   const action = variables.get("JACAMAR_SCHEDULER_ACTION");
-  const request = allocationRequest(action, variables.get("JACAMAR_SCHEDULER_JOB_KEY"), job);
+  const key = variables.get("JACAMAR_SCHEDULER_JOB_KEY");
+  const request = allocationRequest(action, key, job, variables.get("CI_PIPELINE_ID"));
   const { title, steps } = schedulerOf(state.config);
   if (request === undefined || steps !== undefined) return request;
   throw new JacamarError("batch_arguments_invalid", `${title} cannot share an allocation between jobs`, {

@@ -40,8 +40,9 @@ export interface Job {
   readonly token: string;
   readonly name: string;
   readonly projectId: number;
+  /** Number of the pipeline, or 0 when the runner does not hand it over (before 19.0). */
   readonly pipelineId: number;
-  /** The project's full path as GitLab names it (`group/project`), or "" when the runner does not hand it over. */
+  /** The project's full path as GitLab names it (`group/project`), or "" when the runner does not hand it over (before 18.5). */
   readonly projectPath: string;
   /** Path of the project in the builds and cache directories, as the runner derives it: no empty, `.` or `..` part. */
   readonly projectSlug: string;

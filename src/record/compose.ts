@@ -116,7 +116,7 @@ function subjectOf({ job, key, account, runnerShortToken, instance, executor }: 
     ...given("job_name", job?.name),
     ...given("project", job?.projectId),
     ...given("project_full_path", job && (job.projectPath || job.projectSlug)),
-    ...given("pipeline_id", job?.pipelineId),
+    ...given("pipeline_id", job?.pipelineId || undefined),
     ...given("account", account),
     ...given("runner", runnerShortToken),
     ...given("instance", instance),

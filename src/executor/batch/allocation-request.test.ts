@@ -9,6 +9,7 @@ const request = (action: string | undefined, key?: string) =>
     action === undefined ? undefined : { name: "JACAMAR_SCHEDULER_ACTION", text: action },
     key === undefined ? undefined : { name: "JACAMAR_SCHEDULER_JOB_KEY", text: key },
     job,
+    { name: "CI_PIPELINE_ID", text: "901" },
   );
 
 describe("allocationRequest()", () => {
@@ -24,6 +25,17 @@ describe("allocationRequest()", () => {
       for (const key of [undefined, "", "  "]) assert.deepEqual(request(` ${action}\n`, key), expected);
     });
   }
+
+  test("takes the pipeline from CI_PIPELINE_ID where the runner does not say it, and only there", () => {
+    const older = { projectId: 17, pipelineId: 0 };
+    const named = (text: string | undefined) => {
+      const pipeline = text === undefined ? undefined : { name: "CI_PIPELINE_ID", text };
+      return allocationRequest({ name: "A", text: "allocate" }, undefined, older, pipeline)?.name;
+    };
+    assert.equal(named("901"), "jacamar-ci-shared-17-ci-build-901");
+    assert.match(named("$(id) x") ?? "", /^jacamar-ci-shared-17-key-[0-9a-f]{16}$/);
+    assert.equal(named(undefined), "jacamar-ci-shared-17-ci-build-");
+  });
 
   for (const action of ["Allocate", "release", "allocate cancel", "constructor", "$(id)", "x".repeat(5000)]) {
     test(`refuses ${JSON.stringify(action.slice(0, 30))}`, () => {
@@ -51,6 +63,7 @@ describe("allocationRequest()", () => {
       { name: "A", text: "reattach" },
       { name: "K", text: "k" },
       { ...job, projectId: 18 },
+      undefined,
     );
     assert.equal(other?.name, "jacamar-ci-shared-18-k");
     assert.equal(request("allocate", "a b")?.name, request("cancel", "a b")?.name);

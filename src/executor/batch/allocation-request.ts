@@ -13,13 +13,15 @@ export interface AllocationRequest {
 }
 
 /**
- * Reads `JACAMAR_SCHEDULER_ACTION` and `JACAMAR_SCHEDULER_JOB_KEY`; undefined for an ordinary job.
+ * Reads `JACAMAR_SCHEDULER_ACTION` and `JACAMAR_SCHEDULER_JOB_KEY`; undefined for an ordinary job. Without a key it is the
+ * pipeline's: `CI_PIPELINE_ID` says which it is where the runner does not (before 19.0). It may be of the user's choosing, as the key is.
  * Throws `batch_arguments_invalid` for an action that there is not.
  */
 export function allocationRequest(
   action: Wish | undefined,
   key: Wish | undefined,
   job: { readonly projectId: number; readonly pipelineId: number },
+  pipeline: Wish | undefined,
 ): AllocationRequest | undefined {
   const word = action?.text.trim() ?? "";
   if (word === "") return undefined;
@@ -31,7 +33,8 @@ export function allocationRequest(
     );
   }
   const given = key?.text.trim() ?? "";
-  const text = given === "" ? `ci-build-${job.pipelineId}` : given;
+  const text =
+    given === "" ? `ci-build-${job.pipelineId === 0 ? (pipeline?.text.trim() ?? "") : job.pipelineId}` : given;
   return { action: word, key: printableLine(text), name: `jacamar-ci-shared-${job.projectId}-${plain(text)}` };
 }
 

@@ -114,11 +114,27 @@ for (const [number, door] of doors.entries()) {
       job.remove();
     });
 
+    // What GitLab Runner 17.11 writes of a job: neither the pipeline (since 19.0) nor the project's path (since 18.5).
+    const ofOlderRunner = {
+      job_info: { name: "test", stage: "test", project_id: 17, project_name: "demo", time_in_queue_seconds: 1 },
+    };
+
     it("refuses the token of another job", async () => {
-      const job = place.job(door, { claims: { job_id: "1" } });
-      const config = await job.config();
-      assert.equal(config.exitCode, 1);
-      assert.match(config.stderr, /^ERROR: This job may not run here/);
+      for (const response of [{}, ofOlderRunner]) {
+        const job = place.job(door, { claims: { job_id: "1" }, response });
+        const config = await job.config();
+        assert.equal(config.exitCode, 1);
+        assert.match(config.stderr, /^ERROR: This job may not run here/);
+        job.remove();
+      }
+    });
+
+    it("runs the job of a runner that does not hand over its pipeline and its project's path", async () => {
+      const job = place.job(door, { mechanism: "none", response: ofOlderRunner });
+      const { config, run, cleanup } = await job.whole("id -un");
+      assert.equal(config.exitCode, 0, config.stderr);
+      assert.equal(run.stdout, `${user.name}\n`);
+      assert.equal(cleanup.exitCode, 0, cleanup.stderr);
       job.remove();
     });
   });
