@@ -260,6 +260,16 @@ describe("endJobProcesses()", () => {
     assert.deepEqual([isAlive(marked.pid ?? 0), isAlive(sibling.pid ?? 0)], [false, true]);
   });
 
+  test("spares the process that Podman keeps for all of a user's jobs, whatever group it is in", async () => {
+    const marks = job();
+    const fifo = join(directory, "fifo");
+    const line = `mkfifo ${fifo}; bash -c 'exec -a catatonit bash -P -c "read <>${fifo}"' & echo $!; wait`;
+    const { shell, inner } = await startWithin(line, { CI_JOB_TOKEN: marks.token }, "x");
+    await until("it is Podman's", () => readFileSync(`/proc/${inner}/cmdline`, "utf8").startsWith("catatonit"));
+    assert.equal((await endJobProcesses(marks, 60)).found, 1);
+    assert.deepEqual([isAlive(shell), isAlive(inner)], [false, true]);
+  });
+
   test("ends what has no mark also when all that has one ends first", async () => {
     const marks = job();
     const line = "env -i bash --norc -c 'trap \"\" TERM; echo $$; while :; do sleep 60; done' & wait";

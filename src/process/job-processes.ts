@@ -46,7 +46,8 @@ function look(marks: JobMarks): Look {
     const pid = Number(name);
     if (spared.has(pid)) continue;
     const entry = readEntry(pid, marks);
-    if (entry) entries.set(pid, entry);
+    if (entry === "everybody's") spared.add(pid);
+    else if (entry) entries.set(pid, entry);
   }
   const sessions = new Set(marks.sessions);
   const ownSession = sessionOf(process.pid);
@@ -84,7 +85,7 @@ class JobSearch {
     const sessions = [...this.#sessions].filter(([leader, began]) => [undefined, began].includes(startTimeOf(leader)));
     const found = look({ ...this.#marks, sessions: [...this.#marks.sessions, ...sessions.map(([leader]) => leader)] });
     const known = [...this.#processes].filter(
-      ([pid, began]) => startTimeOf(pid) === began && readEntry(pid, this.#marks) !== undefined,
+      ([pid, began]) => startTimeOf(pid) === began && typeof readEntry(pid, this.#marks) === "object",
     );
     const pids = new Set([...found.pids, ...known.map(([pid]) => pid)]);
     remember(this.#processes, pids);
@@ -155,14 +156,14 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-function readEntry(pid: number, marks: JobMarks): ProcessEntry | undefined {
+function readEntry(pid: number, marks: JobMarks): ProcessEntry | "everybody's" | undefined {
   try {
     const owner = statSync(`/proc/${pid}`).uid;
     // What may not be traced (ssh-agent, programs with set-id bits) belongs to root there, whoever runs it (proc(5)).
     if (owner !== marks.uid && !(owner === 0 && realUser(pid) === marks.uid)) return undefined;
     const session = sessionOf(pid);
     if (session === undefined) return undefined;
-    if (isPodmanPause(pid)) return undefined;
+    if (isPodmanPause(pid)) return "everybody's";
     return { pid, group: groupOf(pid), session, marked: isMarked(pid, marks) };
   } catch {
     return undefined;
