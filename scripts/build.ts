@@ -44,6 +44,7 @@ const lazyModules: Readonly<Record<string, string>> = {
   "jacamar-batch-cleanup.cjs": "src/command/batch-cleanup.ts",
   "jacamar-static-builds.cjs": "src/command/static-builds.ts",
   "jacamar-patterns.cjs": "src/config/patterns.ts",
+  "jacamar-seccomp.cjs": "src/seccomp/prepare.ts",
   "jacamar-place.cjs": "src/config/place.ts",
 };
 

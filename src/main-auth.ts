@@ -2,6 +2,7 @@ import { currentAccount } from "./account/account.ts";
 import { runStageAsUser } from "./command/as-user.ts";
 import { checkIdentity, requireIdentity } from "./command/identity.ts";
 import { parseCall } from "./command/call.ts";
+import { readyFilter } from "./command/ready-filter.ts";
 import { unpackState } from "./command/state.ts";
 import { becomeUser } from "./downscope/setuid.ts";
 import { runProgram } from "./exit.ts";
@@ -26,9 +27,9 @@ async function main(): Promise<number> {
     case "handover": {
       // A service account's child, which has the capabilities of this program's file.
       const { runHandedOver } = await import("./command/handed-over.ts");
-      await runHandedOver(stop, (environment) => {
+      await runHandedOver(stop, async (environment) => {
         const identity = requireIdentity(unpackState(environment));
-        becomeUser(identity);
+        becomeUser(identity, await readyFilter(identity));
         checkIdentity(currentAccount(), identity);
       });
       return 0;

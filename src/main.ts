@@ -2,6 +2,7 @@ import { currentAccount } from "./account/account.ts";
 import { checkIdentity, requireIdentity } from "./command/identity.ts";
 import { parseCall, runStage } from "./command/call.ts";
 import { openContext } from "./command/context.ts";
+import { readyFilter } from "./command/ready-filter.ts";
 import { unpackState } from "./command/state.ts";
 import { readRunnerFiles } from "./command/runner-files.ts";
 import { runProgram } from "./exit.ts";
@@ -44,9 +45,11 @@ async function main(stop: AbortSignal): Promise<number> {
     case "handover": {
       const { runHandedOver } = await import("./command/handed-over.ts");
       // sudo has opened the door already; it must have been this user's.
-      await runHandedOver(stop, (environment) =>
-        checkIdentity(currentAccount(), requireIdentity(unpackState(environment))),
-      );
+      await runHandedOver(stop, async (environment) => {
+        const identity = requireIdentity(unpackState(environment));
+        checkIdentity(currentAccount(), identity);
+        (await readyFilter(identity))?.load();
+      });
       return 0;
     }
     case "config": {

@@ -41,7 +41,7 @@ function tables(schema: v.GenericSchema, name: string): string[] {
   const facts = factsOf(schema);
   const own = [
     `.SH "[${escaped(name)}]"`,
-    ...(facts === undefined ? [] : [paragraphs([styled(facts.description + unbuilt(facts.notBuilt))])]),
+    ...(facts === undefined ? [] : [paragraphs([styled(facts.description)])]),
     ...rows.map(([key, value]) => keyEntry(key, value)),
   ];
   const inner = keys.filter(([, value]) => keysOf(value) !== undefined);
@@ -56,7 +56,7 @@ function keyEntry(key: string, schema: v.GenericSchema): string {
   const details = facts?.details === undefined ? [] : blocks(facts.details);
   return entry(
     `${bold(key)} (${styled(typeOf(schema))}; ${styled(defaultOf(schema, facts?.unset))})`,
-    styled(`${facts?.description ?? ""}${unbuilt(facts?.notBuilt)}`),
+    styled(facts?.description ?? ""),
     ...details,
   );
 }
@@ -78,10 +78,6 @@ function blocks(markdown: string): string[] {
       );
     })
     .filter((text) => text !== "");
-}
-
-function unbuilt(feature: string | undefined): string {
-  return feature === undefined ? "" : " *Not built yet: it is refused.*";
 }
 
 function typeOf(schema: v.GenericSchema): string {

@@ -281,6 +281,71 @@ test("auth-incomplete tells all that jacamar-auth would refuse", async () => {
   ]);
 });
 
+test("auth-incomplete and protection-off know when a filter on system calls cannot be, or is off", async () => {
+  const broken = (text: string, downscope?: string) => foundBy("auth-incomplete", auth(text, downscope));
+  const one = '[auth.seccomp]\nblock_calls = ["ptrace"]';
+  assert.deepEqual(await broken(one), []);
+  assert.deepEqual(await broken(`no_new_privs = true\n${one}`, "sudo"), []);
+  assert.match(
+    String(await broken(one, "none")),
+    /^7:7 auth\.seccomp: The filter of \[auth\.seccomp\] cannot be loaded with downscope = "none"\./,
+  );
+  assert.match(
+    String(await broken('[auth.seccomp]\nblock_calls = ["setgid", "read"]')),
+    /^7:7 auth\.seccomp: .* without which no job runs: "read", "setgid"\. Take them out of block_calls\.$/,
+  );
+  // Where the filter comes after the change of ids, that needs no call any more.
+  assert.deepEqual(await broken('no_new_privs = true\n[auth.seccomp]\nblock_calls = ["setgid"]'), []);
+  assert.match(
+    String(await broken('[auth.seccomp]\nallow_calls = ["read"]')),
+    /no job runs: "brk", .*Add them to allow_calls/,
+  );
+  assert.match(
+    String(
+      await foundBy(
+        "auth-incomplete",
+        auth("[auth.seccomp]\nlimit_setuid = true").replace("[auth]", 'run_mechanism = "podman"\n[auth]'),
+      ),
+    ),
+    /limit_setuid and run_mechanism = "podman" exclude each other/,
+  );
+  assert.deepEqual(await foundBy("protection-off", auth(`jwt_required_aud = "x"\n${one}\ndisabled = true`)), [
+    "10:1 auth.seccomp.disabled: lets jobs make the system calls that the table would block",
+  ]);
+});
+
+test("call-filter-broken places names of no call, and says what containers miss", async () => {
+  const text = auth(
+    '[auth.seccomp]\nblock_calls = ["ptrace", "no_such_call"]\nallow_calls = ["nor_this"]\nblock_all = false',
+  );
+  assert.deepEqual(await foundBy("call-filter-broken", text), [
+    '8:26 auth.seccomp.block_calls[1]: "no_such_call" is no system call that libseccomp of this machine knows',
+    '9:16 auth.seccomp.allow_calls[0]: "nor_this" is no system call that libseccomp of this machine knows',
+  ]);
+  assert.deepEqual(await foundBy("call-filter-broken", text, true), [], "another machine knows other calls");
+  const containers = auth('[auth.seccomp]\nblock_calls = ["mount"]').replace(
+    "[auth]",
+    'run_mechanism = "podman"\n[auth]',
+  );
+  assert.deepEqual(await foundBy("call-filter-broken", containers), [
+    "8:7 auth.seccomp: blocks what Podman needs, so that no job in a container runs: mount",
+  ]);
+});
+
+test("call-filter-gap tells what the filter does not reach", async () => {
+  const gap = (text: string) => foundBy("call-filter-gap", auth(`[auth.seccomp]\n${text}`));
+  assert.deepEqual(await gap('block_calls = ["mkdir", "mkdirat", "ptrace", "process_vm_readv"]'), [
+    '8:36 auth.seccomp.block_calls[2]: "ptrace" is blocked, and process_vm_writev can do the same',
+  ]);
+  assert.deepEqual(await gap('block_calls = ["read"]\nallow_calls = ["write", "read"]'), [
+    '9:25 auth.seccomp.allow_calls[1]: "read" is in block_calls, too, which outranks this list',
+  ]);
+  const batch = auth('[auth.seccomp]\nblock_calls = ["mount"]').replace('"shell"', '"slurm"');
+  assert.deepEqual(await foundBy("call-filter-gap", batch), [
+    '7:7 auth.seccomp: with executor = "slurm" the scripts of batch jobs are not filtered: the scheduler starts them',
+  ]);
+});
+
 test("protection-off names each check that is off", async () => {
   const text = auth(
     'jwt_exp_delay = "1h"\nallow_bot_accounts = true\n[auth.logging]\nenabled = false\nrequired = false\n[auth.runas]\nvalidation_script = "/x"',

@@ -4,6 +4,7 @@ import { exchangeableFiles, missingFiles, runAsScript } from "./rules/files.ts";
 import { contradictingLists, emptyLists, unknownNames } from "./rules/lists.ts";
 import { widePattern } from "./rules/patterns.ts";
 import { brokenOptions, drivenOptions, openedOptions } from "./rules/podman-options.ts";
+import { brokenCallFilter, callFilterGap } from "./rules/system-calls.ts";
 import { dataDirectory, readableSecrets } from "./rules/surroundings.ts";
 
 /** Every rule beyond the schema, in the order of docs/check.md. */
@@ -15,6 +16,8 @@ export const rules: readonly Rule[] = [
   brokenOptions,
   openedOptions,
   drivenOptions,
+  brokenCallFilter,
+  callFilterGap,
   widePattern,
   emptyLists,
   contradictingLists,

@@ -15,6 +15,7 @@ import { type StageCall, runStage, stageName } from "./call.ts";
 import { openContext } from "./context.ts";
 import { readRunnerFiles, readScript, sayExitCode } from "./runner-files.ts";
 import { checkIdentity, checkJob, requireIdentity } from "./identity.ts";
+import { readyFilter } from "./ready-filter.ts";
 import { openRecord } from "./record-stage.ts";
 import { type Identity, type JobState, stateVariable, unpackState } from "./state.ts";
 
@@ -57,8 +58,12 @@ export async function runStageAsUser(privileged: PrivilegedCall): Promise<number
   checkJob(state, files.job);
   const through = identity.downscope === "setuid";
   const recorder = through ? await openRecord(state, stageName(call)) : undefined;
-  if (through) becomeUser(identity);
-  else closeInherited();
+  const filter = await readyFilter(identity);
+  if (through) becomeUser(identity, filter);
+  else {
+    closeInherited();
+    filter?.load();
+  }
   const context = openContext(environment, files, stop);
   checkIdentity(context.account, identity);
   await runStage(call, context, log, through ? { kind: "opened", recorder } : { kind: "here" });

@@ -8,7 +8,7 @@ import { authorize, type Decision } from "../auth/authorize.ts";
 import { keyCacheDirectory } from "../auth/key-cache.ts";
 import { keySource } from "../auth/keys.ts";
 import { type Reason, refusals } from "../auth/reasons.ts";
-import { refuseNoNewPrivs, requireDownscope, requireServer } from "../auth/requirements.ts";
+import { refuseNoNewPrivs, requireDownscope, requireFilter, requireServer } from "../auth/requirements.ts";
 import { type RunAs, runAsScript } from "../auth/runas.ts";
 import { idTokenHint } from "../auth/token-hint.ts";
 import { type Claims, verifyToken } from "../auth/token.ts";
@@ -21,11 +21,13 @@ import type { Job } from "../gitlab/job.ts";
 import { UserVariables } from "../gitlab/variables.ts";
 import { JobLog } from "../log/job-log.ts";
 import { Measurements } from "../measure/measurements.ts";
+import type { CallFilter } from "../seccomp/filter.ts";
 import { chooseSink, defaultLogging } from "../system-log/sink.ts";
 import { makeDirectoryFor } from "../workspace/directories.ts";
 import type { Workspace } from "../workspace/layout.ts";
 import type { Call } from "./call.ts";
 import { answerRunner, workspaceOf } from "./config.ts";
+import { readyFilter } from "./ready-filter.ts";
 import { type Configured, recordConfig } from "./record-config.ts";
 import { readRunnerFiles, requireJob } from "./runner-files.ts";
 import type { Identity } from "./state.ts";
@@ -49,9 +51,10 @@ export async function runAuthorisedConfig(
   const config = await loadConfiguration(call.configuration);
   requireTrusted(call.configuration);
   const auth = requireAuth(config);
+  const filter = await loadableFilter(config, auth);
   const job = requireJob(readRunnerFiles(environment, undefined));
   const variables = new UserVariables(environment);
-  const question: Question = { config, auth, job, variables, environment };
+  const question: Question = { config, auth, filter, job, variables, environment };
   await recordConfig({ config, job, variables, measure: new Measurements(), home: undefined }, () =>
     answer(question, call, stop),
   );
@@ -89,7 +92,7 @@ async function decideOn(
   telling: Telling,
   stop: AbortSignal,
 ): Promise<{ workspace: Workspace; identity: Identity }> {
-  const { config, auth, job, variables } = question;
+  const { config, auth, filter, job, variables } = question;
   checkSizes(auth, variables);
   const claims = await verifiedClaims(question, telling);
   telling.identify(claims);
@@ -113,7 +116,7 @@ async function decideOn(
   const workspace = workspaceOf({ config, job, variables, account, dataDir });
   if (auth.root_dir_creation) makeBase(workspace.base, account);
   await telling.allow(account.name);
-  return { workspace, identity: identityOf(auth, account) };
+  return { workspace, identity: identityOf(auth, account, filter) };
 }
 
 /** Puts the question to the rules, with the system's own name service, GitLab, and the site's script to ask. */
@@ -229,6 +232,7 @@ async function verifiedClaims(
 interface Question {
   readonly config: Config;
   readonly auth: AuthConfig & { readonly downscope: Identity["downscope"] };
+  readonly filter: CallFilter | undefined;
   readonly job: Job;
   readonly variables: UserVariables;
   readonly environment: Readonly<NodeJS.ProcessEnv>;
@@ -243,9 +247,20 @@ function makeBase(base: string, account: { readonly uid: number; readonly gid: n
   makeDirectoryFor(base, account);
 }
 
+/**
+ * The filter on system calls, which this machine can make: what is wrong is told before a job has begun. Throws `config_invalid` or
+ * `downscope_failed`.
+ */
+async function loadableFilter(config: Config, auth: AuthConfig): Promise<CallFilter | undefined> {
+  const callFilter = requireFilter(config, process.geteuid?.());
+  await readyFilter({ uid: 0, gid: 0, noNewPrivs: auth.no_new_privs, callFilter });
+  return callFilter;
+}
+
 function identityOf(
   auth: AuthConfig,
   account: { readonly name: string; readonly uid: number; readonly gid: number },
+  filter: CallFilter | undefined,
 ): Identity {
   const own = auth.downscope === "none" ? currentAccount() : account;
   return {
@@ -256,5 +271,6 @@ function identityOf(
     jacamarPath: auth.jacamar_path ?? `${dirname(realpathSync(process.argv[1] ?? ""))}/jacamar`,
     environment: auth.downscope_env,
     noNewPrivs: auth.no_new_privs,
+    callFilter: filter,
   };
 }

@@ -4,6 +4,7 @@ import { type Account, currentAccount } from "../account/account.ts";
 import { readUidMin } from "../account/login-definitions.ts";
 import { lookUpAccount } from "../account/lookup.ts";
 import { certificates } from "../auth/line.ts";
+import { requireFilter } from "../auth/requirements.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { type Config, configSchema } from "../config/schema.ts";
 import { type DoctorArguments, parseDoctorArguments } from "../doctor/arguments.ts";
@@ -20,8 +21,10 @@ import { readLoginEnvironment } from "../process/login-environment.ts";
 import { listenForStop } from "../process/signals.ts";
 import { doctorCommand } from "../terminal/commands/doctor.ts";
 import { helpText } from "../terminal/help.ts";
+import type { ReadyFilter } from "../seccomp/prepare.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { baseDirectory } from "../workspace/layout.ts";
+import { readyFilter } from "./ready-filter.ts";
 import { cleanBash } from "./clean-bash.ts";
 
 /** The longest that one check may take. */
@@ -43,7 +46,7 @@ export async function doctorHere(argv: readonly string[], terminal: Terminal): P
   const limits = limitsOfRunner();
   // Reading the system's own takes a while, which only a check of the network is worth.
   const trusted = wanted.network ? readCertificates(config) : undefined;
-  const account = await becomeWanted(wanted.user);
+  const account = await becomeWanted(wanted.user, config);
   const subject = new Subject({
     account,
     config,
@@ -108,7 +111,7 @@ function readCertificates(config: Config): () => readonly string[] {
 }
 
 /** Goes through the door to the user who is wanted. Returns the account that this process has from then on. */
-async function becomeWanted(name: string | undefined): Promise<Account> {
+async function becomeWanted(name: string | undefined, config: Config): Promise<Account> {
   const own = currentAccount();
   if (name === undefined || name === own.name) return own;
   if (own.uid !== 0) {
@@ -124,8 +127,19 @@ async function becomeWanted(name: string | undefined): Promise<Account> {
       hint: "Accounts below UID_MIN of /etc/login.defs are no people's.",
     });
   }
-  becomeUser(account);
+  becomeUser(account, await filterFor(config, account));
   return currentAccount();
+}
+
+/** The filter under which the user's jobs run; undefined where there is none to be had, which the check `seccomp` tells. */
+async function filterFor(config: Config, account: Account): Promise<ReadyFilter | undefined> {
+  try {
+    const callFilter = requireFilter(config, process.geteuid?.());
+    return await readyFilter({ ...account, noNewPrivs: config.auth?.no_new_privs === true, callFilter });
+  } catch (error) {
+    if (error instanceof JacamarError) return undefined;
+    throw error;
+  }
 }
 
 function loginOf(config: Config, account: Account, stop: AbortSignal): Promise<Environment> {

@@ -22,11 +22,11 @@ const limitBytes = 256 * 1024 * 1024;
  */
 export async function runHandedOver(
   stop: AbortSignal,
-  door: (environment: Readonly<Record<string, string>>) => void,
+  door: (environment: Readonly<Record<string, string>>) => Promise<void>,
 ): Promise<void> {
   const { line, gone } = await readHandedOver(limitBytes);
   const handover = unpackHandover(line);
-  door(handover.environment);
+  await door(handover.environment);
   writeWhole(2, Buffer.from(begunLine(handover.nonce)));
   const files: RunnerFiles = {
     job: jobOf(handover.response),

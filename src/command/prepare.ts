@@ -38,6 +38,7 @@ import {
 import { type Prepared, writePrepared } from "./prepared.ts";
 import { requireJob } from "./runner-files.ts";
 import { userVolumes } from "./user-volumes.ts";
+import { callsThatContainersMiss } from "../seccomp/needed.ts";
 import { type JobState, requireState } from "./state.ts";
 import { constants as systemConstants } from "node:os";
 
@@ -52,6 +53,7 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   if (config.general.job_message !== undefined) log.say(config.general.job_message);
 
   const images = planImages(job, config, await allowlistOf(config));
+  if (images.user || images.runner) requireContainerCalls(state);
   if (images.user) checkVolumeSources(context, state, job);
   await context.measure.step("directories", async () => {
     await makeJobDirectories(context, state, job, images);
@@ -70,6 +72,18 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
     throwIfStopped(context.stop);
     throw error;
   }
+}
+
+/** Throws `config_invalid` where the filter on system calls takes away what Podman needs. Its own message would name another program. */
+function requireContainerCalls({ identity }: JobState): void {
+  const filter = identity?.callFilter;
+  const missing = filter === undefined ? [] : callsThatContainersMiss(filter);
+  if (missing.length === 0) return;
+  throw new JacamarError(
+    "config_invalid",
+    `[auth.seccomp] blocks system calls without which no container runs: ${missing.map((name) => `"${name}"`).join(", ")}`,
+    { hint: "The job names an image. The administrator lets these calls through, or has no images run here." },
+  );
 }
 
 async function makeJobDirectories(context: StageContext, state: JobState, job: Job, images: JobImages): Promise<void> {

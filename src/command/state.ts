@@ -5,6 +5,7 @@ import { packConfig, unpackConfig } from "../config/state.ts";
 import { JacamarError } from "../error/error.ts";
 import { isJobKey, type JobKey } from "../gitlab/job-key.ts";
 import { isJobLife, type JobLife } from "../gitlab/job-life.ts";
+import type { CallFilter } from "../seccomp/filter.ts";
 import type { Workspace } from "../workspace/layout.ts";
 
 /**
@@ -34,6 +35,8 @@ export interface Identity {
   /** `downscope_env`: further variables, `KEY=VALUE`, for what runs as the user. */
   readonly environment: readonly string[];
   readonly noNewPrivs: boolean;
+  /** Which system calls the user's processes may make; absent without a filter. */
+  readonly callFilter?: CallFilter | undefined;
 }
 
 /** The variable that carries the state. */
@@ -58,6 +61,9 @@ const stateSchema = v.object({
       jacamarPath: path,
       environment: v.array(v.string()),
       noNewPrivs: v.boolean(),
+      callFilter: v.optional(
+        v.object({ kind: v.picklist(["block", "allow"]), names: v.array(v.string()), limitSetuid: v.boolean() }),
+      ),
     }),
   ),
   workspace: v.object({

@@ -4,7 +4,7 @@ import { JacamarError } from "../error/error.ts";
 import { durationExpected } from "./duration.ts";
 import { factsOf, keysOf, kindOf, optionsOf } from "./kinds.ts";
 import { show, showPath } from "./problem.ts";
-import { type Config, configSchema, notYet } from "./schema.ts";
+import { type Config, configSchema } from "./schema.ts";
 import { isTomlTable, type Position, readToml, valueAt } from "./toml.ts";
 
 export type Path = readonly (string | number)[];
@@ -63,18 +63,15 @@ export async function inspect(original: string): Promise<Inspection> {
   };
 }
 
-/** Unknown keys, keys that wait for their feature, and what stands where a table should. */
+/** Unknown keys, and what stands where a table should. */
 function structureFaults(table: TomlTable, schema: v.GenericSchema, path: Path): Fault[] {
   const keys = keysOf(schema) ?? new Map<string, v.GenericSchema>();
   return Object.entries(table).flatMap(([name, value]): Fault[] => {
     const here = [...path, name];
     const entry = keys.get(name);
     if (entry === undefined) return [unknownKey(here, value, [...keys.keys()])];
-    const feature = factsOf(entry)?.notBuilt;
-    const waiting: Fault[] =
-      feature === undefined ? [] : [{ path: here, at: "key", message: `${notYet(feature)}; remove it` }];
-    if (keysOf(entry) === undefined) return waiting;
-    if (isTomlTable(value)) return [...waiting, ...structureFaults(value, entry, here)];
+    if (keysOf(entry) === undefined) return [];
+    if (isTomlTable(value)) return structureFaults(value, entry, here);
     const expected = `the table [${showPath(here)}]`;
     return [{ path: here, at: "key", message: `is ${show(value)}`, expected, noTable: true }];
   });

@@ -1,7 +1,7 @@
 import { type JsonSchema, toJsonSchema } from "@valibot/to-json-schema";
 import type * as v from "valibot";
 import { factsOf, keysOf } from "./kinds.ts";
-import { configSchema, notYet } from "./schema.ts";
+import { configSchema } from "./schema.ts";
 
 /**
  * The JSON Schema (draft-07, which editors for TOML understand) of the configuration file. It refuses what the program
@@ -16,12 +16,9 @@ export function configurationJsonSchema(): JsonSchema {
   };
 }
 
-/** Adds the facts of each key, and refuses what is not built yet. */
+/** Adds the facts of each key. */
 function described(json: JsonSchema, schema: v.GenericSchema): JsonSchema {
   const facts = factsOf(schema);
-  if (facts?.notBuilt !== undefined) {
-    return { description: `${facts.description} Not built yet: ${notYet(facts.notBuilt)}.`, not: {} };
-  }
   const keys = keysOf(schema);
   const properties = Object.entries(json.properties ?? {}).map(([name, property]) => {
     const entry = keys?.get(name);

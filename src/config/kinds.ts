@@ -12,8 +12,6 @@ export interface KeyFacts {
   readonly details?: string;
   /** What a key without a default does when it is not set. */
   readonly unset?: string;
-  /** The feature that this version does not have yet. Setting the key is then a mistake; remove this mark to build it. */
-  readonly notBuilt?: string;
   /** Values that people will try, and why they are refused. */
   readonly refused?: Readonly<Record<string, string>>;
   /** The value may be a secret: no message repeats it. */
@@ -218,6 +216,12 @@ export function stringsOrUnset(example: string) {
       v.transform((list) => (list.length === 0 ? undefined : list)),
     ),
   );
+}
+
+/** Whether a system has calls of these names, only its libseccomp knows. */
+export function systemCalls(example: string) {
+  const item = matching(/^[a-z_][a-z0-9_]{0,63}$/, `the name of a system call, such as "${example}"`);
+  return named("list of strings", v.array(item, `a list of system calls, such as ["${example}"]`));
 }
 
 export function variableNames() {

@@ -39,12 +39,11 @@ test("configurationReference() has a row for every key", () => {
   assert.deepEqual(documentedKeys(configurationReference()).toSorted(), keys.map(([path]) => path).toSorted());
 });
 
-test("configurationReference() shows type, default, a missing feature and the note on anchors", () => {
+test("configurationReference() shows type, default and the note on anchors", () => {
   const page = configurationReference();
   assert.match(page, /\| `executor` \| `"shell"`, `"slurm"`.* \| required \|/);
   assert.match(page, /\| `kill_timeout` \| duration \| `"120s"` \|/);
   assert.match(page, /\| `tty` \| boolean \| `true` \|/);
-  assert.match(page, /\[auth\.seccomp\]`\n\n.*Not built yet/);
   assert.match(page, /### `image_allowlist`\n\n.*linear time[^]*unless it is anchored/);
   for (const row of page.split("\n").filter((line) => line.startsWith("| `"))) {
     assert.equal(row.match(/(?<!\\)\|/g)?.length, 5, row);

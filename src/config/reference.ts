@@ -16,7 +16,6 @@ The configuration is one TOML file, often \`/etc/gitlab-runner/jacamar.toml\`. T
 
 - The file belongs to root or to the account that reads it. Nobody else can write it. It has at most 1 MiB.
 - A file with a mistake runs no job. All mistakes are told at once, with line and column.
-- A key that is *not built yet* is refused, never ignored.
 - Durations are text with a unit: \`"120s"\`, \`"2m"\`, \`"1h30m"\`, at most 480h.
 - Lists may be empty. Text may not: leave the key out instead.
 - \`jacamar check\` tells what is wrong with a file, and an editor can do the same: [check.md](check.md).
@@ -47,9 +46,7 @@ function section(schema: v.GenericSchema, name: string, rows: readonly Row[]): s
   const facts = factsOf(schema);
   const lines = [
     `## \`[${name}]\``,
-    [facts?.description, facts?.notBuilt && "*Not built yet: a file with this table is refused.*"]
-      .filter((part) => part !== undefined)
-      .join(" "),
+    facts?.description ?? "",
     ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |", ...rows.map(tableRow)].join("\n"),
     ...rows.flatMap(([key, entry]) => {
       const details = factsOf(entry)?.details;
@@ -61,11 +58,7 @@ function section(schema: v.GenericSchema, name: string, rows: readonly Row[]): s
 
 function tableRow([key, schema]: Row): string {
   const facts = factsOf(schema);
-  const meaning = [
-    facts?.description,
-    facts?.notBuilt && "*Not built yet: a file with this key is refused.*",
-    facts?.details && "More below.",
-  ];
+  const meaning = [facts?.description, facts?.details && "More below."];
   const cells = [
     `\`${key}\``,
     typeCell(schema),

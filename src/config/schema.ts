@@ -18,6 +18,7 @@ import {
   sha256,
   strings,
   stringsOrUnset,
+  systemCalls,
   table,
   text,
   unset,
@@ -68,6 +69,13 @@ const anchoring = [
   "```toml",
   "image_allowlist = ['^registry\\.example\\.com/group/.*$']",
   "```",
+].join("\n");
+
+const allowedCalls = [
+  "A name that is in `block_calls`, too, stays blocked. The list must hold what this program itself needs, else no job runs, and the",
+  "message names what is missing; beside that Bash and every program of a job need theirs. `strace -f -c` tells which those are.",
+  "",
+  "With `block_all = false` the list has no effect.",
 ].join("\n");
 
 const podman = table({
@@ -445,16 +453,37 @@ const auth = table({
     ),
   ),
   seccomp: key(
-    { description: "A filter on system calls of the user's processes.", notBuilt: "a filter on system calls" },
+    {
+      description:
+        "A filter on the system calls of the user's processes. [The administrator's guide](administration.md#a-filter-on-system-calls) says what it needs, and what it does not reach.",
+    },
     v.optional(
       table({
         block_calls: key(
-          { description: "System calls that fail.", unset: "none" },
-          v.optional(strings("ptrace"), unset),
+          { description: "System calls that fail, by name.", unset: "none" },
+          v.optional(systemCalls("ptrace"), unset),
         ),
         allow_calls: key(
-          { description: "System calls that are allowed.", unset: "all" },
-          v.optional(strings("read"), unset),
+          { description: "The only system calls that work, by name.", unset: "all", details: allowedCalls },
+          v.optional(systemCalls("read"), unset),
+        ),
+        block_all: key(
+          {
+            description: "Every system call fails that `allow_calls` does not name.",
+            unset: "`true` when `allow_calls` names a call, else `false`",
+          },
+          v.optional(boolean(), unset),
+        ),
+        limit_setuid: key(
+          {
+            description:
+              "`setuid` and `setgid` work for the job's own user and group alone; `setreuid`, `setregid`, `setresuid` and `setresgid` fail. Rootless Podman does not work with it.",
+          },
+          v.optional(boolean(), false),
+        ),
+        disabled: key(
+          { description: "No filter is loaded, whatever the other keys say." },
+          v.optional(boolean(), false),
         ),
       }),
       unset,
@@ -548,8 +577,3 @@ export type GeneralConfig = Config["general"];
 export type ExecutorName = GeneralConfig["executor"];
 export type BatchConfig = Config["batch"];
 export type PodmanConfig = GeneralConfig["podman"];
-
-/** The words for a feature that a later version will have. */
-export function notYet(feature: string): string {
-  return `this version does not have ${feature} yet`;
-}

@@ -53,3 +53,21 @@ test("uselessKeys() tells a table, and not each of its keys", async () => {
     "general.podman: has no effect without general.run_mechanism",
   ]);
 });
+
+test("uselessKeys() knows how the keys of [auth.seccomp] go together", async () => {
+  const seccomp = (text: string) => useless(`${auth}downscope = "setuid"\n[auth.seccomp]\n${text}`);
+  assert.deepEqual(await seccomp('block_calls = ["a"]\nlimit_setuid = true\nblock_all = false\n'), []);
+  assert.deepEqual(await seccomp('allow_calls = ["a"]\nblock_calls = ["a"]\n'), []);
+  assert.deepEqual(await seccomp('disabled = true\nblock_calls = ["a"]\n'), [
+    "auth.seccomp.block_calls: has no effect with auth.seccomp.disabled",
+  ]);
+  assert.deepEqual(await seccomp('block_all = false\nallow_calls = ["a"]\n'), [
+    "auth.seccomp.allow_calls: has no effect with auth.seccomp.block_all = false",
+  ]);
+  assert.deepEqual(await seccomp("allow_calls = []\n"), [
+    "auth.seccomp.allow_calls: has no effect while it is empty, without auth.seccomp.block_all",
+  ]);
+  assert.deepEqual(await seccomp('allow_calls = ["a"]\nblock_calls = ["b"]\n'), [
+    "auth.seccomp.block_calls: has no effect where every call is blocked that auth.seccomp.allow_calls does not name",
+  ]);
+});

@@ -59,6 +59,7 @@ function authRules({ auth }: Config): readonly Rule[] {
     ...["groups_allowlist", "groups_blocklist"].map(
       (name): Rule => [users !== undefined, inAuth(name), "with auth.user_allowlist, which decides alone"],
     ),
+    ...seccompRules(auth.seccomp),
     [noScript, inAuth("runas"), "without auth.runas.validation_script"],
     [noScript, inAuth("lists_pre_validation"), "without auth.runas.validation_script"],
     [downscope !== undefined && downscope !== "sudo", inAuth("jacamar_path"), 'without downscope = "sudo"'],
@@ -66,6 +67,29 @@ function authRules({ auth }: Config): readonly Rule[] {
     ...["required", "level", "location", "network", "address"].map(
       (name): Rule => [logging?.enabled === false, inAuth("logging", name), "with auth.logging.enabled = false"],
     ),
+  ];
+}
+
+function seccompRules(seccomp: NonNullable<Config["auth"]>["seccomp"]): readonly Rule[] {
+  if (seccomp === undefined) return [];
+  const { block_calls: blocked = [], allow_calls: allowed, block_all: all, disabled } = seccomp;
+  const inSeccomp = (name: string): Path => ["auth", "seccomp", name];
+  const isAllowList = all ?? (allowed ?? []).length > 0;
+  return [
+    ...["block_calls", "allow_calls", "block_all", "limit_setuid"].map(
+      (name): Rule => [disabled, inSeccomp(name), "with auth.seccomp.disabled"],
+    ),
+    [all === false, inSeccomp("allow_calls"), "with auth.seccomp.block_all = false"],
+    [
+      all === undefined && allowed?.length === 0,
+      inSeccomp("allow_calls"),
+      "while it is empty, without auth.seccomp.block_all",
+    ],
+    [
+      isAllowList && !blocked.some((name) => allowed?.includes(name)),
+      inSeccomp("block_calls"),
+      "where every call is blocked that auth.seccomp.allow_calls does not name",
+    ],
   ];
 }
 

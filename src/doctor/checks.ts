@@ -19,6 +19,7 @@ import { selinux } from "./checks/selinux.ts";
 import { storageDriver } from "./checks/storage-driver.ts";
 import { storagePlace } from "./checks/storage-place.ts";
 import { subordinateIds } from "./checks/subordinate-ids.ts";
+import { systemCalls } from "./checks/system-calls.ts";
 import { systemLog } from "./checks/system-log.ts";
 import { userNamespaces } from "./checks/user-namespaces.ts";
 
@@ -43,6 +44,7 @@ export const checks: readonly Check[] = [
   devices,
   selinux,
   scheduler,
+  systemCalls,
   systemLog,
   gitlab,
   registries,

@@ -1,6 +1,7 @@
 import { closeSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { JacamarError } from "../error/error.ts";
+import type { ReadyFilter } from "../seccomp/prepare.ts";
 
 /** Whose a process becomes. The name service has been asked, and the decision is made. */
 export interface Target {
@@ -18,13 +19,17 @@ export interface Target {
  *
  * Afterwards it is proven that there is no way back: ids, groups and capabilities of every thread, and the attempt.
  * Throws `downscope_failed`; the caller must then end without doing anything else. The process may be in any state.
+ *
+ * @param filter what the user's processes may not do. Loading it takes CAP_SYS_ADMIN, so it comes before the rights go, unless no program
+ *   is to gain rights any more.
  */
-export function becomeUser(target: Target): void {
+export function becomeUser(target: Target, filter: ReadyFilter | undefined): void {
   // Node has it, but its type declarations do not.
   const initgroups: unknown = Reflect.get(process, "initgroups");
   if (typeof initgroups !== "function") throw new Error("a system without user ids");
   if (target.uid === 0 || target.gid === 0) throw failed("the target is root");
   closeInherited();
+  if (filter?.noNewPrivs === false) filter.load();
   try {
     if (process.geteuid?.() !== 0) process.setuid?.(0);
     initgroups.call(process, target.name, target.gid);
@@ -33,6 +38,7 @@ export function becomeUser(target: Target): void {
   } catch (cause) {
     throw failed(`the system refused: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
   }
+  if (filter?.noNewPrivs === true) filter.load();
   proveNoWayBack(target);
   proveClosedToUser(target);
   // The runner's directory is closed to the user. Where the job works is decided by whoever starts something for it.

@@ -26,7 +26,8 @@ export const errorCodes = {
   account_unknown: { blame: "site", means: "The system does not know the account, or its entry cannot be used." },
   downscope_failed: {
     blame: "site",
-    means: "The rights of the runner's account could not be given up for good; nothing was run.",
+    means:
+      "The rights of the runner's account could not be given up for good, or the filter on system calls not be loaded; nothing was run.",
   },
   job_refused: {
     blame: "job",

@@ -17,6 +17,7 @@ import { describeJob } from "../try/described-job.ts";
 import { version } from "../version.ts";
 import { type ExplainArguments, parseExplainArguments } from "./arguments.ts";
 import { explainIdentity } from "./identity.ts";
+import { explainFilter } from "./system-calls.ts";
 import { explainStages } from "./stages.ts";
 
 /**
@@ -79,6 +80,7 @@ async function tell(
   ]) {
     say(`  ${name?.padEnd(10)} ${path}`);
   }
+  for (const line of explainFilter(config, wanted.runnerId)) say(line);
   const state: JobState = { config, workspace, jobKey: jobKeyOf(job), life: newJobLife(job.timeoutSeconds) };
   for (const line of await explainStages({ state, job, account, variables }, wanted.stages)) say(line);
 }

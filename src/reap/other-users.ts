@@ -3,6 +3,8 @@ import { resolve } from "node:path";
 import { readUidMin } from "../account/login-definitions.ts";
 import { knownNames, lookUpAccount, type SystemAccount } from "../account/lookup.ts";
 import { whyImpersonal } from "../account/system-account.ts";
+import { requireFilter } from "../auth/requirements.ts";
+import { readyFilter } from "../command/ready-filter.ts";
 import { becomeUser } from "../downscope/setuid.ts";
 import { JacamarError } from "../error/error.ts";
 import type { Config } from "../config/schema.ts";
@@ -28,15 +30,18 @@ export function isReaperOf(of: Others, { environment }: Terminal): of is Exclude
 
 /**
  * As root: this very process becomes that user, for good. Nothing of the user's was looked at before. Throws `usage` without root,
- * `account_unknown` or `downscope_failed`.
+ * `account_unknown`, `downscope_failed`, or `config_invalid` for a filter on system calls that no job could run under.
  */
-export async function becomeUserNamed(name: string): Promise<void> {
+export async function becomeUserNamed(name: string, config: Config): Promise<void> {
   requireRoot();
   const person = await findPerson(name, readUidMin());
   if (person === undefined) {
     throw new JacamarError("account_unknown", `There is no user "${name}" whose jobs could run here`);
   }
-  becomeUser(person);
+  // Programs of the user's run meanwhile.
+  const callFilter = requireFilter(config, process.geteuid?.());
+  const filter = await readyFilter({ ...person, noNewPrivs: config.auth?.no_new_privs === true, callFilter });
+  becomeUser(person, filter);
 }
 
 /** The account of that very name, unless no job may run as it: root's, the system's, a service's, nobody's. */

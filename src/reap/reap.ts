@@ -44,7 +44,7 @@ export async function runReap(argv: readonly string[], terminal: Terminal): Prom
   const config = await loadConfiguration(resolve(terminal.workingDirectory, wanted.configuration));
   if (wanted.of !== undefined) {
     if (!isReaperOf(wanted.of, terminal)) return reapOthers(wanted.of, wanted, config, terminal);
-    await becomeUserNamed(wanted.of.user);
+    await becomeUserNamed(wanted.of.user, config);
   }
   const account = currentAccount();
   if (account.uid === 0) {

@@ -1,8 +1,9 @@
-import { refuseNoNewPrivs, requireDownscope, requireServer } from "../../auth/requirements.ts";
+import { refuseNoNewPrivs, requireDownscope, requireFilter, requireServer } from "../../auth/requirements.ts";
 import type { Path } from "../../config/inspect.ts";
 import type { Config } from "../../config/schema.ts";
 import { valueAt } from "../../config/toml.ts";
 import { JacamarError } from "../../error/error.ts";
+import { callFilter } from "../../seccomp/filter.ts";
 import { chooseSink, defaultLogging } from "../../system-log/sink.ts";
 import type { Finding, Rule } from "../rule.ts";
 
@@ -26,6 +27,7 @@ export const incompleteAuth: Rule = {
             requireServer(config),
           )),
       ...refused([...auth, "logging"], () => chooseSink(config.auth?.logging ?? defaultLogging)),
+      ...refused([...auth, "seccomp"], () => requireFilter(config, undefined)),
       ...rootOnly(config),
     ];
   },
@@ -99,6 +101,11 @@ function authLooseness({ auth }: Config): Looseness[] {
       auth.jwt_exp_delay > longestDelaySeconds,
       ["auth", "jwt_exp_delay"],
       "lets tokens be used long after they have ended; clocks are better kept right",
+    ],
+    [
+      auth.seccomp?.disabled === true && callFilter({ ...auth.seccomp, disabled: false }) !== undefined,
+      ["auth", "seccomp", "disabled"],
+      "lets jobs make the system calls that the table would block",
     ],
     [logging?.enabled === false, ["auth", "logging", "enabled"], "leaves no trace of who ran what"],
     [logging?.required === false, ["auth", "logging", "required"], "lets jobs run whose decision nobody can look up"],

@@ -21,6 +21,7 @@ const checks = [
   "devices",
   "selinux",
   "scheduler",
+  "system-calls",
   "system-log",
   "gitlab",
   "registries",
