@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, truncateSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { capture } from "../process/capture.ts";
 import { readPrepared, writePrepared } from "./prepared.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "jacamar-prepared-"));
@@ -38,6 +39,19 @@ describe("readPrepared()", () => {
     writePrepared(workspace, prepared);
     assert.deepEqual(readPrepared(workspace), prepared);
     assert.equal(statSync(file).mode & 0o777, 0o600);
+  });
+
+  test("reads nothing of what could not be written to its end", async () => {
+    const { workspace, file } = place();
+    const written = { ...prepared, environment: { LONG: "x".repeat(100_000) } };
+    const script = `const { writePrepared } = await import(${JSON.stringify(join(import.meta.dirname, "prepared.ts"))});
+      writePrepared(${JSON.stringify(workspace)}, ${JSON.stringify(written)})`;
+    writeFileSync(`${file}.test.mjs`, script);
+    const line = 'ulimit -c 0 -f 4 && exec "$@"';
+    const argv = ["/bin/bash", "-c", line, "-", process.execPath, `${file}.test.mjs`] as const;
+    const { ending } = await capture({ argv, environment: {}, workingDirectory: "/" }, { timeoutSeconds: 60 });
+    assert.notDeepEqual(ending, { exitCode: 0 });
+    assert.equal(readPrepared(workspace), undefined);
   });
 
   test("refuses what prepare has not written", () => {

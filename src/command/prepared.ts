@@ -1,7 +1,8 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync } from "node:fs";
 import * as v from "valibot";
 import { JacamarError, systemErrorCode } from "../error/error.ts";
 import type { Workspace } from "../workspace/layout.ts";
+import { directoryFailed } from "../workspace/directories.ts";
 import { writeNew } from "../workspace/script-files.ts";
 
 const imageSchema = v.object({
@@ -30,9 +31,19 @@ export type PreparedImage = v.InferOutput<typeof imageSchema>;
 
 const limitBytes = 8 * 1024 * 1024;
 
-/** Leaves it for the later stages. Throws `disk_full` or `directory_failed`. */
+/**
+ * Leaves it for the later stages, whole or not at all: cleanup must do its work also when the disk was full, or prepare was killed.
+ * Throws `disk_full` or `directory_failed`.
+ */
 export function writePrepared(workspace: Workspace, prepared: Prepared): void {
-  writeNew(preparedFile(workspace), JSON.stringify(prepared), 0o600);
+  const file = preparedFile(workspace);
+  const temporary = `${file}.new`;
+  writeNew(temporary, JSON.stringify(prepared), 0o600);
+  try {
+    renameSync(temporary, file);
+  } catch (cause) {
+    throw directoryFailed(file, systemErrorCode(cause), cause);
+  }
 }
 
 /** Reads what prepare left; undefined when it left nothing. Throws `state_missing` when it cannot be understood. */

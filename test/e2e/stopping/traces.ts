@@ -36,12 +36,20 @@ export function processesOfJob(job: TestJob, user: User): { pid: number; command
   });
 }
 
+/**
+ * What Podman itself has started for a container: its monitor, which ends when the container is gone, and what that calls then. Whoever
+ * removes the container does not wait for them.
+ */
+const podmansOwn = /^process \d+ (?:\S*\/)?(?:conmon |podman .* container cleanup )/;
+const podmansSeconds = 20;
+
 /** Waits until nothing is left of the job, at most that long, and returns what then is. */
 export async function tracesAfter(job: TestJob, user: User, dataDir: string, seconds = 5): Promise<string[]> {
-  const end = performance.now() + seconds * 1000;
+  const begin = performance.now();
   for (;;) {
     const traces = await tracesOf(job, user, dataDir);
-    if (traces.length === 0 || performance.now() > end) return traces;
+    const patience = traces.every((trace) => podmansOwn.test(trace)) ? Math.max(seconds, podmansSeconds) : seconds;
+    if (traces.length === 0 || performance.now() > begin + patience * 1000) return traces;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
