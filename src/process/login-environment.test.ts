@@ -10,12 +10,12 @@ after(() => rmSync(directory, { recursive: true }));
 
 const never = new AbortController().signal;
 
-function login(profile: string, stop = never, shell = "/bin/bash") {
+function login(profile: string, stop = never, shell = "/bin/bash", write = "env -0 >&3") {
   const home = mkdtempSync(join(directory, "home-"));
   writeFileSync(join(home, ".bash_profile"), profile);
   return readLoginEnvironment(
     {
-      argv: [shell, "-l", "-c", "env -0 >&3", "name"],
+      argv: [shell, "-l", "-c", write, "name"],
       environment: { HOME: home, PATH: "/usr/bin:/bin" },
       workingDirectory: home,
     },
@@ -42,6 +42,16 @@ describe("readLoginEnvironment()", () => {
     delete process.env["JACAMAR_LEAK"];
     assert.ok(!("JACAMAR_LEAK" in environment));
   });
+
+  for (const [what, write] of [
+    ["in the middle of a value", "printf 'A=b\\0PATH=/usr/b' >&3; kill -KILL $$"],
+    ["between two variables", "printf 'A=b\\0' >&3; kill -KILL $$"],
+    ["by an end that nobody tells", "printf 'A=b\\0PATH=/usr/b' >&3"],
+  ] as const) {
+    test(`takes no environment that was cut off ${what}`, async () => {
+      await assert.rejects(login("true", never, "/bin/bash", write), { code: "shell_failed" });
+    });
+  }
 
   for (const [what, profile] of [
     ["exits", "exit 0"],

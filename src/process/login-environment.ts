@@ -28,7 +28,9 @@ export async function readLoginEnvironment(command: Command, stop: AbortSignal):
     );
   }
   const environment: Record<string, string> = {};
-  for (const entry of answer.stdout.split("\0")) {
+  // Half of an environment, as of a shell that the system killed while it wrote it, could lead all later stages astray.
+  const isWhole = "exitCode" in answer.ending && answer.stdout.endsWith("\0");
+  for (const entry of isWhole ? answer.stdout.split("\0") : []) {
     const equals = entry.indexOf("=");
     if (equals > 0) environment[entry.slice(0, equals)] = entry.slice(equals + 1);
   }
