@@ -125,7 +125,9 @@ async function withCleanup(call: NamedStage, context: StageContext, log: JobLog)
   } catch (error) {
     throw await explained(error, call.command, context);
   } finally {
-    if (context.stop.reason === orphaned && call.command !== "cleanup") await cleanUp(context, log);
+    // Nothing ends that any more: what it asks for, such as a login, is not to be cut off as the stage was.
+    const stop = new AbortController().signal;
+    if (context.stop.reason === orphaned && call.command !== "cleanup") await cleanUp({ ...context, stop }, log);
   }
 }
 
