@@ -242,8 +242,7 @@ describe("runContainer()", () => {
       code: "podman_failed",
       message: /Cannot list the job's containers: database is locked/,
     });
-    await pause(100);
-    assert.ok(!isAlive(client));
+    while (isAlive(client)) await pause(20);
   });
 
   test("keeps containers that have ended where the site wants that, and ends those that run", {

@@ -154,27 +154,29 @@ describe("provideArchive()", () => {
   });
 
   test("says now and then how far it is, also to those who wait", async () => {
-    const { job } = makeCache('head -c 5000 /dev/zero > "$OUT"; sync "$OUT"; sleep 1');
+    const { job, at } = makeCache(
+      'head -c 5000 /dev/zero > "$OUT"; sync "$OUT"; touch AT/making; until [ -e AT/go ]; do sleep 0.05; done',
+    );
     const [maker, waiter] = [job(1, { reportSeconds: 0.2 }), job(2, { reportSeconds: 0.2 })];
     const made = maker.provide(7);
-    await pause(100);
-    await Promise.all([made, waiter.provide(7)]);
-    assert.ok(maker.said.includes("Still archiving: 8 kB after 0.2s"), maker.said.join("\n"));
-    assert.ok(
-      waiter.said.includes("Still waiting for the other job's archive: 8 kB after 0.2s"),
-      waiter.said.join("\n"),
-    );
+    while (!existsSync(join(at, "making"))) await pause(20);
+    const waited = waiter.provide(7);
+    const saying = (words: string) => (line: string) => line.startsWith(`${words}: 8 kB after `);
+    while (!maker.said.some(saying("Still archiving"))) await pause(20);
+    while (!waiter.said.some(saying("Still waiting for the other job's archive"))) await pause(20);
+    writeFileSync(join(at, "go"), "");
+    await Promise.all([made, waited]);
     assert.match(maker.said.at(0) ?? "", /^Archiving the image as docker-archive: 1 kB$/);
     assert.match(maker.said.at(-1) ?? "", /^Made the archive: 8 kB, in \d+\.\ds$/);
   });
 
   test("makes it again when the one who was making it fails, and leaves nothing of that one", async () => {
-    const { job, saves, files } = makeCache(
+    const { job, saves, files, at } = makeCache(
       'if [ ! -e AT/once ]; then touch AT/once; echo half > "$OUT"; sleep 0.3; echo "Error: bad" >&2; exit 125; fi; echo whole > "$OUT"',
     );
     const [first, second] = [job(1), job(2)];
     const failing = assert.rejects(first.provide(7), { code: "image_archive_failed", message: /: bad$/ });
-    await pause(100);
+    while (!existsSync(join(at, "once"))) await pause(20);
     await Promise.all([failing, second.provide(7)]);
     assert.equal(saves(), 2);
     assert.deepEqual(
@@ -198,15 +200,16 @@ describe("provideArchive()", () => {
   });
 
   test("waits no longer than the stage lasts", async () => {
-    const { job } = makeCache("sleep 1");
+    const { job, at } = makeCache("touch AT/making; until [ -e AT/go ]; do sleep 0.05; done");
     const controller = new AbortController();
     const making = job(1).provide(7);
-    await pause(100);
+    while (!existsSync(join(at, "making"))) await pause(20);
     const waiter = job(2, { stop: controller.signal });
     const waiting = waiter.provide(7);
-    await pause(200);
+    while (waiter.said.length === 0) await pause(20);
     controller.abort();
     await waiting;
+    writeFileSync(join(at, "go"), "");
     assert.deepEqual(waiter.said, ["Another job is archiving this image; waiting for it"]);
     await making.catch(() => undefined);
   });

@@ -640,9 +640,10 @@ describe("jobFile()", () => {
     const spec = makeJob(plain, "echo ran");
     writeFileSync(spec.files.wanted, "perhaps\n");
     const running = run(spec, { SLURM_JOB_ID: "17" });
+    while (readOwnId(spec.files.ownId) !== "17") await setTimeout(50);
+    // It looks each second.
     await setTimeout(1500);
     const before = existsSync(spec.files.started);
-    assert.equal(readOwnId(spec.files.ownId), "17");
     setWanted(spec.files.wanted, "yes");
     const ended = await running;
     assert.deepEqual([before, ended.output, ended.status?.script], [false, "ran\n", 0]);
