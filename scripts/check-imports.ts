@@ -82,6 +82,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   check: ["smol-toml", "valibot"],
   init: ["valibot"],
   doctor: ["valibot", "yaml"],
+  explain: ["valibot"],
   terminal: ["fastest-levenshtein"],
   try: ["yaml", "fastest-levenshtein", "valibot"],
   command: ["valibot"],

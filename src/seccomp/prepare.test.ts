@@ -7,7 +7,7 @@ import { program32, usualCalls } from "../../test/harness/system-calls.ts";
 import { capture } from "../process/capture.ts";
 import type { CallFilter } from "./filter.ts";
 import type { FilterOwner } from "./prepare.ts";
-import { prepareFilter, unknownCalls } from "./prepare.ts";
+import { prepareFilter, proveLoaded, threadStates, unknownCalls } from "./prepare.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "jacamar-seccomp-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -65,6 +65,14 @@ test("load() puts every thread under the filter, and all that the process starts
     printed,
     /^true 1 NoNewPrivs:\t1 Seccomp:\t2( Seccomp_filters:\t1)?\n1: unshare: .*: Operation not permitted$/,
   );
+});
+
+test("proveLoaded() throws where no filter has come", async () => {
+  assert.throws(() => proveLoaded(threadStates()), { code: "downscope_failed", message: /a thread is not under it/ });
+  const twice = `import(${JSON.stringify(join(import.meta.dirname, "prepare.ts"))}).then(({ proveLoaded, threadStates }) => {
+    try { proveLoaded(threadStates()); console.log("believed"); } catch { console.log("not believed"); }
+  });`;
+  assert.equal(await under(blocking("unshare"), twice), "not believed", "the filter was there before");
 });
 
 test("load() adds to a filter under which the process is already", async () => {

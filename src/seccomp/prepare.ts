@@ -125,8 +125,14 @@ function numbersOf(library: Libseccomp, names: readonly string[]): number[] {
   });
 }
 
-/** Of each thread, by its number: `Seccomp` and `Seccomp_filters` of its status (proc(5)); the second is newer than Linux 5.8. */
-function threadStates(): Map<string, { readonly mode: string; readonly filters: number | undefined }> {
+/** What the kernel says of a thread. */
+interface ThreadState {
+  readonly mode: string;
+  readonly filters: number | undefined;
+}
+
+/** Of each thread of this process, by its number: `Seccomp` and `Seccomp_filters` of its status (proc(5)); the second is newer than Linux 5.8. */
+export function threadStates(): Map<string, ThreadState> {
   return new Map(
     readdirSync("/proc/self/task").map((thread) => {
       const status = readFileSync(`/proc/self/task/${thread}/status`, "utf8");
@@ -146,7 +152,7 @@ function threadStates(): Map<string, { readonly mode: string; readonly filters: 
 const filterMode = "2";
 
 /** Throws `downscope_failed` unless every thread is under one filter more than before; the process may have been under some already. */
-function proveLoaded(before: ReturnType<typeof threadStates>): void {
+export function proveLoaded(before: ReadonlyMap<string, ThreadState>): void {
   const after = threadStates();
   const counts = [...before.values()].map(({ filters }) => filters ?? 0);
   const most = Math.max(0, ...counts);

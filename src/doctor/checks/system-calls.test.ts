@@ -28,6 +28,18 @@ describe("the check system-calls", { skip: needsRoot }, () => {
     assert.match((await look('block_calls = ["execve"]')).text, /^system-calls-broken: .* no job runs: "execve"$/);
   });
 
+  test("is in force for the other checks, which look as a job does", async () => {
+    const under = async (calls: string) => {
+      const auth = `[auth]\ndownscope = "setuid"\n[auth.seccomp]\nblock_calls = ["${calls}"]`;
+      const { findings } = await bench.look("user-namespaces", "", {
+        configuration: `run_mechanism = 'podman'\n${auth}`,
+      });
+      return findings.map(({ name }) => name);
+    };
+    assert.deepEqual(await under("ptrace"), []);
+    assert.deepEqual(await under("unshare"), ["user-namespaces-refused"]);
+  });
+
   test("finds that libseccomp is not there", async () => {
     const hide =
       'for name in /usr/lib/*/libseccomp.so.2 /usr/lib64/libseccomp.so.2; do [ ! -e "$name" ] || mount --bind /dev/null "$name"; done';

@@ -81,6 +81,22 @@ describe("[auth.seccomp]", { skip }, () => {
     }
   });
 
+  it("says why no container can start, before Podman does", async () => {
+    const job = place.job("setuid as root", {
+      image: "localhost/jacamar-busybox:latest",
+      ...seccomp("setuid as root", 'block_calls = ["mount", "setns"]'),
+    });
+    await job.config();
+    const prepare = await job.prepare();
+    assert.equal(prepare.exitCode, 2);
+    assert.match(
+      prepare.stderr,
+      /^ERROR: \[auth\.seccomp\] blocks .* without which no container runs: "mount", "setns"\n/,
+    );
+    assert.equal((await job.cleanup()).exitCode, 0);
+    job.remove();
+  });
+
   it("starts containers under a list of all that Podman allows them", async () => {
     const allowed = `allow_calls = ${JSON.stringify(await usualCalls())}`;
     const job = place.job("setuid as root", {
