@@ -52,7 +52,7 @@ function control(variant: Variant, architecture: string, sums: string): Entry[] 
     "Priority: optional",
     `Depends: ${[...depends, ...(variant.hasCapabilities ? ["libcap2-bin", "util-linux"] : [])].join(", ")}`,
     "Recommends: git, podman (>= 4.3), uidmap, slirp4netns | passt",
-    "Suggests: gitlab-runner, sudo",
+    "Suggests: gitlab-runner, sudo, libseccomp2",
     `Conflicts: ${variant.other}`,
     `Replaces: ${variant.other}`,
     `Description: ${variant.summary}`,

@@ -332,6 +332,19 @@ test("call-filter-broken places names of no call, and says what containers miss"
   ]);
 });
 
+test("call-filter-keeps-rights knows by what programs give their rights up", async () => {
+  const kept = (text: string) => foundBy("call-filter-keeps-rights", auth(text));
+  assert.deepEqual(await kept('[auth.seccomp]\nblock_calls = ["ptrace"]'), []);
+  assert.deepEqual(await kept('[auth.seccomp]\nblock_calls = ["setresuid", "capset"]'), [
+    "7:7 auth.seccomp: blocks capset, setresuid, by which programs with rights of their own give them up, without no_new_privs",
+  ]);
+  assert.match(
+    String(await kept("[auth.seccomp]\nlimit_setuid = true")),
+    /blocks setregid, setresgid, setresuid, setreuid, /,
+  );
+  assert.deepEqual(await kept("no_new_privs = true\n[auth.seccomp]\nlimit_setuid = true"), []);
+});
+
 test("call-filter-gap tells what the filter does not reach", async () => {
   const gap = (text: string) => foundBy("call-filter-gap", auth(`[auth.seccomp]\n${text}`));
   assert.deepEqual(await gap('block_calls = ["mkdir", "mkdirat", "ptrace", "process_vm_readv"]'), [

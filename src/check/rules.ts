@@ -4,7 +4,7 @@ import { exchangeableFiles, missingFiles, runAsScript } from "./rules/files.ts";
 import { contradictingLists, emptyLists, unknownNames } from "./rules/lists.ts";
 import { widePattern } from "./rules/patterns.ts";
 import { brokenOptions, drivenOptions, openedOptions } from "./rules/podman-options.ts";
-import { brokenCallFilter, callFilterGap } from "./rules/system-calls.ts";
+import { brokenCallFilter, callFilterGap, keptRights } from "./rules/system-calls.ts";
 import { dataDirectory, readableSecrets } from "./rules/surroundings.ts";
 
 /** Every rule beyond the schema, in the order of docs/check.md. */
@@ -18,6 +18,7 @@ export const rules: readonly Rule[] = [
   drivenOptions,
   brokenCallFilter,
   callFilterGap,
+  keptRights,
   widePattern,
   emptyLists,
   contradictingLists,

@@ -23,6 +23,7 @@ import { workTrees } from "../workspace/work-trees.ts";
 import type { ArchiveStage } from "./archives.ts";
 import { allowlistOf } from "./allowlist.ts";
 import { type BroughtImage, bringImage, type RegistryCredentials } from "./bring-image.ts";
+import { requireContainerCalls } from "./container-calls.ts";
 import { cleanBash, shellProfile } from "./clean-bash.ts";
 import { type StageContext, throwIfStopped } from "./context.ts";
 import {
@@ -38,7 +39,6 @@ import {
 import { type Prepared, writePrepared } from "./prepared.ts";
 import { requireJob } from "./runner-files.ts";
 import { userVolumes } from "./user-volumes.ts";
-import { callsThatContainersMiss } from "../seccomp/needed.ts";
 import { type JobState, requireState } from "./state.ts";
 import { constants as systemConstants } from "node:os";
 
@@ -53,7 +53,7 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
   if (config.general.job_message !== undefined) log.say(config.general.job_message);
 
   const images = planImages(job, config, await allowlistOf(config));
-  if (images.user || images.runner) requireContainerCalls(state);
+  requireContainerCalls(images, state.identity?.callFilter);
   if (images.user) checkVolumeSources(context, state, job);
   await context.measure.step("directories", async () => {
     await makeJobDirectories(context, state, job, images);
@@ -72,18 +72,6 @@ export async function runPrepare(context: StageContext, log: JobLog): Promise<vo
     throwIfStopped(context.stop);
     throw error;
   }
-}
-
-/** Throws `config_invalid` where the filter on system calls takes away what Podman needs. Its own message would name another program. */
-function requireContainerCalls({ identity }: JobState): void {
-  const filter = identity?.callFilter;
-  const missing = filter === undefined ? [] : callsThatContainersMiss(filter);
-  if (missing.length === 0) return;
-  throw new JacamarError(
-    "config_invalid",
-    `[auth.seccomp] blocks system calls without which no container runs: ${missing.map((name) => `"${name}"`).join(", ")}`,
-    { hint: "The job names an image. The administrator lets these calls through, or has no images run here." },
-  );
 }
 
 async function makeJobDirectories(context: StageContext, state: JobState, job: Job, images: JobImages): Promise<void> {

@@ -2,6 +2,7 @@ import type { Account } from "../account/account.ts";
 import { allowlistOf } from "../command/allowlist.ts";
 import { schedulerOf } from "../command/batch.ts";
 import { type BatchPlan, planBatch } from "../command/batch-plan.ts";
+import { requireContainerCalls } from "../command/container-calls.ts";
 import { containerSpec } from "../command/container-spec.ts";
 import { hostCommand } from "../command/host-command.ts";
 import { archiveFormat, isBatch, registryAuthFile } from "../command/job-files.ts";
@@ -15,6 +16,7 @@ import type { UserVariables } from "../gitlab/variables.ts";
 import { runArguments } from "../mechanism/podman/command.ts";
 import { imageOfStage, type ImagePlan, type JobImages, planImages } from "../mechanism/podman/image-plan.ts";
 import { pullArguments } from "../podman/images.ts";
+import { callFilter } from "../seccomp/filter.ts";
 import { shownCommand } from "./shown-command.ts";
 
 /** A job whose stages are explained. */
@@ -35,11 +37,13 @@ const usualStages =
  * Where each stage runs, and the commands of some, as lines. They come from the code that a job runs by; what only pulling
  * an image could tell stands in capitals.
  *
- * Throws what refuses the job before anything runs: `image_refused`, `volume_invalid`, `batch_arguments_invalid` and the like.
+ * Throws what refuses the job before anything runs: `config_invalid`, `image_refused`, `volume_invalid`, `batch_arguments_invalid` and the
+ * like.
  */
 export async function explainStages(what: ExplainedJob, wanted: readonly string[]): Promise<string[]> {
   const { state, job } = what;
   const images = planImages(job, state.config, await allowlistOf(state.config));
+  requireContainerCalls(images, callFilter(state.config.auth?.seccomp));
   if (images.user) userVolumes({ variables: what.variables }, state);
   const lines = ["", "Stages"];
   for (const name of new Set([...usualStages, ...wanted])) {

@@ -85,6 +85,37 @@ function scheduler({ general }: Config): Finding[] {
   return [{ path: table, at: "key", message }];
 }
 
+export const keptRights: Rule = {
+  name: "call-filter-keeps-rights",
+  severity: "warning",
+  means: "`[auth.seccomp]` blocks calls by which programs give rights up, and programs may still gain them.",
+  why: "A program with rights from its file (`sudo`, `mount`, `newuidmap`) runs under the filter, too. One that gives its rights up, and does not look whether that worked, keeps them, and does a user's bidding with them.",
+  remedy: "Set `no_new_privs = true`, or let the calls through that the message names.",
+  find: ({ config: { auth } }) => {
+    const filter = callFilter(auth?.seccomp);
+    if (filter === undefined || auth?.no_new_privs === true) return [];
+    const blocked = givingUp.filter((call) => blocks(filter, call));
+    if (blocked.length === 0) return [];
+    const message = `blocks ${blocked.join(", ")}, by which programs with rights of their own give them up, without no_new_privs`;
+    return [{ path: table, at: "key", message }];
+  },
+};
+
+/** Calls by which a program lays its rights down. */
+const givingUp = [
+  "capset",
+  "prctl",
+  "setfsgid",
+  "setfsuid",
+  "setgid",
+  "setgroups",
+  "setregid",
+  "setresgid",
+  "setresuid",
+  "setreuid",
+  "setuid",
+];
+
 function bothLists({ path, name }: Listed, seccomp: Seccomp): Finding[] {
   if (path[2] !== "allow_calls" || seccomp?.block_calls?.includes(name) !== true) return [];
   return [{ path, at: "value", message: `${show(name)} is in block_calls, too, which outranks this list` }];

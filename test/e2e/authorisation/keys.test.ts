@@ -341,7 +341,7 @@ describe("the keys of [auth]", { skip }, () => {
     });
     after(() => programs.remove());
 
-    const none = (account: User, login: string): TestJob => {
+    const none = (account: User, login: string, auth = ""): TestJob => {
       const id = Math.floor(Math.random() * 1e9) + 1;
       return new TestJob({
         user: account,
@@ -350,7 +350,7 @@ describe("the keys of [auth]", { skip }, () => {
         jacamar: `${programs.jacamar}-auth`,
         variables: { SITE_ID_TOKEN: place.gitlab.sign({ jobId: id, login }) },
         configuration: `[general]\nexecutor = "shell"\ndata_dir = "$HOME/.ci"\ngitlab_server = "${place.gitlab.url}"
-jwt_env_variable = "SITE_ID_TOKEN"\n[auth]\ndownscope = "none"\n[auth.logging]\nenabled = false\n`,
+jwt_env_variable = "SITE_ID_TOKEN"\n[auth]\ndownscope = "none"\n${auth}\n[auth.logging]\nenabled = false\n`,
       });
     };
 
@@ -369,6 +369,15 @@ jwt_env_variable = "SITE_ID_TOKEN"\n[auth]\ndownscope = "none"\n[auth.logging]\n
       const config = await strangers.config();
       assert.match(config.stderr, refusedLine);
       strangers.remove();
+      rmSync(join(other.home, ".ci"), { recursive: true, force: true });
+    });
+
+    it("puts the jobs under the filter on system calls", async () => {
+      const job = none(other, other.name, 'no_new_privs = true\n[auth.seccomp]\nblock_calls = ["unshare"]');
+      const { config, prepare, run } = await job.whole("unshare --user true || grep ^Seccomp: /proc/self/status");
+      assert.deepEqual([config.exitCode, prepare.exitCode], [0, 0], config.stderr + prepare.stderr);
+      assert.match(run.stdout, /^Seccomp:\t2\n$/);
+      job.remove();
       rmSync(join(other.home, ".ci"), { recursive: true, force: true });
     });
   });
