@@ -26,7 +26,7 @@ export async function explainFailure(error: JacamarError, context: StageContext)
       stop: context.stop,
     });
     // What the failure says itself is no news.
-    const news = lines.filter((line) => !line.includes(error.message));
+    const news = [...filterLines(state, error), ...lines].filter((line) => !line.includes(error.message));
     if (news.length === 0) return error;
     const found = ["Found on this machine:", ...news.map((line) => `- ${line}`)];
     const hint = [...(error.hint === undefined ? [] : [error.hint]), ...found].join("\n  ");
@@ -35,6 +35,21 @@ export async function explainFailure(error: JacamarError, context: StageContext)
     // The failure itself must be told, whatever becomes of its explanation.
     return error;
   }
+}
+
+/** How a call that the filter blocks looks in what programs say of it. */
+const refusedCall = /EPERM|ENOSYS|not permitted|not implemented/i;
+
+/** Programs do not know of the filter that takes a call from them. */
+function filterLines({ identity }: JobState, { message, hint = "" }: JacamarError): string[] {
+  const filter = identity?.callFilter;
+  if (filter === undefined || !refusedCall.test(message + hint)) return [];
+  const which = filter.kind === "block" ? shortened(filter.names) : "all system calls that allow_calls does not name";
+  return [`[auth.seccomp] blocks ${which}: what failed may need what is blocked`];
+}
+
+function shortened(names: readonly string[]): string {
+  return names.length <= 8 ? names.join(", ") : `${names.slice(0, 8).join(", ")} and ${names.length - 8} more`;
 }
 
 /** What prepare found, or a login now. */

@@ -1,7 +1,7 @@
 import { blocks, type CallFilter } from "./filter.ts";
 
-// Seen by blocking each call that a job makes and running the job, on x86_64 with Debian 12. Calls that only one architecture has, or that
-// one version of the C library makes and another does not, are not here: a list of allowed calls may do without them.
+// Seen by blocking each call that a job makes and running the job, on x86_64 with Debian 12. Calls that one version of the C library makes and
+// another does not are not here: a list of allowed calls may do without them.
 
 /** Calls without which no job runs, whatever it does. */
 const neededByEveryJob: readonly string[] = [
@@ -40,6 +40,11 @@ const neededByEveryJob: readonly string[] = [
   "umask",
 ];
 
+/** The same, of an architecture whose C library makes calls that newer ones do not have. */
+const neededByArchitecture: Readonly<Partial<Record<NodeJS.Architecture, readonly string[]>>> = {
+  x64: ["access", "arch_prctl", "dup2", "mkdir", "rmdir", "unlink"],
+};
+
 /** Calls by which root becomes the user, where the filter is in force by then. */
 const neededByTheDoor: readonly string[] = ["setgroups", "setgid", "setuid"];
 
@@ -61,7 +66,8 @@ const neededByContainers: readonly string[] = [
  * @param noNewPrivs the filter is loaded when the process is the user's already.
  */
 export function callsThatJobsMiss(filter: CallFilter, noNewPrivs: boolean): string[] {
-  const needed = noNewPrivs ? neededByEveryJob : [...neededByEveryJob, ...neededByTheDoor];
+  const ofJobs = [...neededByEveryJob, ...(neededByArchitecture[process.arch] ?? [])];
+  const needed = noNewPrivs ? ofJobs : [...ofJobs, ...neededByTheDoor];
   return needed.filter((call) => blocks(filter, call));
 }
 

@@ -97,6 +97,19 @@ describe("[auth.seccomp]", { skip }, () => {
     job.remove();
   });
 
+  it("names the filter beside a failure of the site's that it may be the reason of", async () => {
+    const job = place.job("setuid as root", seccomp("setuid as root", 'block_calls = ["mknod", "mknodat"]'));
+    await job.config();
+    const prepare = await job.prepare();
+    assert.equal(prepare.exitCode, 2);
+    assert.match(
+      prepare.stderr,
+      /Cannot make pipes [^]*- \[auth\.seccomp\] blocks mknod, mknodat: what failed may need what is blocked\n/,
+    );
+    await job.cleanup();
+    job.remove();
+  });
+
   it("starts containers under a list of all that Podman allows them", async () => {
     const allowed = `allow_calls = ${JSON.stringify(await usualCalls())}`;
     const job = place.job("setuid as root", {
