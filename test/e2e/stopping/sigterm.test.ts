@@ -135,13 +135,15 @@ describe("a prepare stage that the runner ends", () => {
   });
 });
 
-it("a config stage that the runner ends never exits with 0", async () => {
+it("a config stage that the runner ends never exits with 0, unless it had said all before", async () => {
   const job = jobs.job();
   for (const delay of [0, 5, 10, 20]) {
     const running = job.startConfig();
     await new Promise((resolve) => setTimeout(resolve, delay));
     running.killGroup("SIGTERM");
     const ended = await running.done;
-    assert.ok(ended.exitCode === 2 || ended.signal === "SIGTERM", `${delay} ms: ${ended.exitCode} ${logOf(ended)}`);
+    // On a busy machine the signal may come late. The runner takes no answer at all for the defaults of a job.
+    if (ended.exitCode === 0) assert.match(ended.stdout, /^\{"builds_dir":.*\}\}\n$/);
+    else assert.ok(ended.exitCode === 2 || ended.signal === "SIGTERM", `${delay} ms: ${logOf(ended)}`);
   }
 });
