@@ -145,6 +145,19 @@ test("prepareFilter() leaves setuid and setgid for the owner's numbers alone, if
   assert.equal(printed, expected.replace("0: 0", "0: 1"));
 });
 
+test("prepareFilter() says what it needs where Node.js cannot call a library", async () => {
+  const here = JSON.stringify(join(import.meta.dirname, "prepare.ts"));
+  const code = `import(${here}).then(({ prepareFilter }) => prepareFilter({ kind: "block", names: [] }, {})).catch((error) => console.log(error.code, error.message, error.hint))`;
+  const { stdout } = await capture(
+    { argv: [process.execPath, "--no-experimental-ffi", "--eval", code], environment: {}, workingDirectory: "/" },
+    { timeoutSeconds: 60 },
+  );
+  assert.match(
+    stdout,
+    /^downscope_failed The filter on system calls cannot be set up: Node\.js \S+ has no node:ffi, .* Node\.js 26\.1 or newer\.\n$/,
+  );
+});
+
 test("prepareFilter() refuses names of no system call, and takes those of other architectures", async () => {
   const names = ["ptrace", "no_such_call", "riscv_flush_icache", "s390_pci_mmio_read", "nor_this"];
   assert.deepEqual(await unknownCalls(names), ["no_such_call", "nor_this"]);

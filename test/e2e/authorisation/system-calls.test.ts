@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { testUser } from "../../harness/machine.ts";
+import { slurmMissing, startSlurm } from "../../harness/slurm.ts";
 import { usualCalls } from "../../harness/system-calls.ts";
 import { type Door, doors, makePlace, type Place, skip } from "./support/place.ts";
 
@@ -137,6 +138,32 @@ describe("[auth.seccomp]", { skip }, () => {
     assert.equal(prepare.exitCode, 0, prepare.stdout + prepare.stderr);
     assert.equal(run.stdout, "own\nrefused\n", run.stderr);
     job.remove();
+  });
+
+  it("holds in the stages of a batch job on this machine, and not where the scheduler starts the script", {
+    skip: slurmMissing(),
+  }, async () => {
+    const slurm = startSlurm();
+    try {
+      const job = place.job("setuid as root", {
+        auth: '[auth.seccomp]\nblock_calls = ["unshare"]',
+        executor: "slurm",
+        mechanism: "none",
+        logging: `enabled = false\n[batch]\n${slurm.envVars}\ncommand_delay = "2s"`,
+      });
+      await job.config();
+      const prepare = await job.prepare();
+      assert.equal(prepare.exitCode, 0, prepare.stdout + prepare.stderr);
+      const body = "grep ^Seccomp: /proc/self/status; echo in ${SLURM_JOB_ID:+a job}";
+      const batch = await job.run("build_script", body);
+      assert.match(batch.stdout, new RegExp(`^Seccomp:\\s${own === 0 ? 0 : 2}\nin a job$`, "m"), batch.stderr);
+      const here = await job.run("after_script", body);
+      assert.match(here.stdout, /^Seccomp:\s2\nin\n$/, here.stderr);
+      assert.equal((await job.cleanup()).exitCode, 0);
+      job.remove();
+    } finally {
+      slurm.stop();
+    }
   });
 
   for (const [what, door, options, message] of [
