@@ -120,7 +120,7 @@ function bind(library: Functions): Libseccomp {
               throw unusable(`libseccomp or the kernel is too old (attribute ${what}, error ${-result})`);
           }
           const result = library.seccomp_load(filter);
-          if (result !== 0) throw unusable(`the kernel refused it (error ${-result})`);
+          if (result !== 0) throw unusable(`the kernel refused it (error ${-result})`, whoMayLoad);
         },
       };
     },
@@ -136,6 +136,9 @@ function asComparison({ is, to }: FirstArgument): Buffer {
   view.setBigUint64(8, BigInt(to), littleEndian);
   return comparison;
 }
+
+const whoMayLoad =
+  "It takes CAP_SYS_ADMIN, which root has unless a container or the unit of GitLab Runner takes it away; or no_new_privs = true.";
 
 function unusable(why: string, hint?: string, cause?: unknown): JacamarError {
   return new JacamarError("downscope_failed", `The filter on system calls cannot be set up: ${why}`, {

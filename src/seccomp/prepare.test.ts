@@ -145,6 +145,21 @@ test("prepareFilter() leaves setuid and setgid for the owner's numbers alone, if
   assert.equal(printed, expected.replace("0: 0", "0: 1"));
 });
 
+test("load() says who may load a filter", async () => {
+  const here = JSON.stringify(join(import.meta.dirname, "prepare.ts"));
+  const owner = JSON.stringify({ ...me, noNewPrivs: false });
+  const code = `import(${here}).then(({ prepareFilter }) => prepareFilter({ kind: "block", names: ["ptrace"] }, ${owner}))
+    .then((filter) => filter.load()).catch((error) => console.log(error.code, error.message, error.hint))`;
+  const without = me.uid === 0 ? ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"] : [];
+  const node = [process.execPath, "--disable-warning=ExperimentalWarning", "--eval", code] as const;
+  const [program, ...args] = [...without, ...node];
+  const { stdout } = await capture(
+    { argv: [program ?? "", ...args], environment: { PATH: "/usr/bin:/bin" }, workingDirectory: "/" },
+    { timeoutSeconds: 60 },
+  );
+  assert.match(stdout, /^downscope_failed .* the kernel refused it \(error \d+\) It takes CAP_SYS_ADMIN, /);
+});
+
 test("prepareFilter() says what it needs where Node.js cannot call a library", async () => {
   const here = JSON.stringify(join(import.meta.dirname, "prepare.ts"));
   const code = `import(${here}).then(({ prepareFilter }) => prepareFilter({ kind: "block", names: [] }, {})).catch((error) => console.log(error.code, error.message, error.hint))`;
