@@ -42,7 +42,7 @@ function isAlive(pid: number): boolean {
 }
 
 async function appears(path: string): Promise<string> {
-  for (let wait = 0; wait < 400; wait += 1) {
+  for (let wait = 0; wait < 6000; wait += 1) {
     if (existsSync(path) && readFileSync(path, "utf8").endsWith("\n")) return readFileSync(path, "utf8").trim();
     await pause(10);
   }
@@ -81,13 +81,13 @@ describe("runBash()", () => {
     });
   });
 
-  test("ends what the script was running when its shell is killed", { timeout: 20_000 }, async () => {
-    const { at, outcome } = await run("sleep 60 & echo $! > AT/pid; kill -KILL $$; wait");
+  test("ends what the script was running when its shell is killed", { timeout: 120_000 }, async () => {
+    const { at, outcome } = await run("sleep 600 & echo $! > AT/pid; kill -KILL $$; wait");
     assert.deepEqual(await outcome, { kind: "failed", exitCode: 137, signal: 9 });
     assert.ok(!isAlive(Number(await appears(join(at, "pid")))));
   });
 
-  test("ends all processes when the stage is to end, and says so", { timeout: 20_000 }, async () => {
+  test("ends all processes when the stage is to end, and says so", { timeout: 120_000 }, async () => {
     const controller = new AbortController();
     const text = "trap '' TERM; (trap '' TERM; echo $BASHPID > AT/pid; while :; do sleep 0.1; done) & wait; wait";
     const { at, outcome } = await run(text, { stop: controller.signal, killTimeoutSeconds: 0.3 });
@@ -97,10 +97,10 @@ describe("runBash()", () => {
     assert.ok(!isAlive(pid));
   });
 
-  test("ends a stage that was to end before it began", { timeout: 20_000 }, async () => {
+  test("ends a stage that was to end before it began", { timeout: 120_000 }, async () => {
     const controller = new AbortController();
     controller.abort();
-    const { outcome } = await run("sleep 60", { stop: controller.signal });
+    const { outcome } = await run("sleep 600", { stop: controller.signal });
     assert.deepEqual(await outcome, { kind: "stopped" });
   });
 });
@@ -171,7 +171,7 @@ describe("runContainer()", () => {
     ]);
   });
 
-  test("says which container cannot be removed", { timeout: 20_000 }, async () => {
+  test("says which container cannot be removed", { timeout: 120_000 }, async () => {
     const { run } = await standIn({ run: "exit 1", ps: `echo ${id}`, rm: "echo 'Error: busy' >&2; exit 1" });
     await assert.rejects(run(), {
       code: "container_left",
@@ -180,7 +180,7 @@ describe("runContainer()", () => {
     });
   });
 
-  test("asks what is in the container to end when the stage is to end", { timeout: 20_000 }, async () => {
+  test("asks what is in the container to end when the stage is to end", { timeout: 120_000 }, async () => {
     const { at, run, calls } = await standIn({
       run: "echo up > AT/up; while [ ! -e AT/told ]; do sleep 0.05; done; exit 143",
       exec: "touch AT/told",
@@ -194,7 +194,7 @@ describe("runContainer()", () => {
     assert.ok(calls().at(-1)?.startsWith("ps "), "nobody has looked whether it is gone");
   });
 
-  test("ends a container that does not heed it, after the grace, and its client", { timeout: 20_000 }, async () => {
+  test("ends a container that does not heed it, after the grace, and its client", { timeout: 120_000 }, async () => {
     const { at, run } = await standIn({
       run: "trap '' TERM; touch AT/there; echo $$ > AT/up; while :; do sleep 0.1; done",
       exec: "exit 0",
@@ -226,7 +226,7 @@ describe("runContainer()", () => {
   });
 
   test("still ends the client, and says what is wrong, when Podman cannot be asked any more", {
-    timeout: 20_000,
+    timeout: 120_000,
   }, async () => {
     const { at, run } = await standIn({
       run: "trap '' TERM; echo $$ > AT/up; while :; do sleep 0.1; done",
@@ -246,7 +246,7 @@ describe("runContainer()", () => {
   });
 
   test("keeps containers that have ended where the site wants that, and ends those that run", {
-    timeout: 20_000,
+    timeout: 120_000,
   }, async () => {
     const { run, calls } = await standIn({
       run: "touch AT/there; exit 1",

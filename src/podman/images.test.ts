@@ -161,8 +161,8 @@ describe("provideImage()", () => {
     await assert.rejects(broken.provide({ pullPolicies: ["never"] }), { code: "podman_failed", message: /locked/ });
   });
 
-  test("ends a pull when the stage is to end", { timeout: 20_000 }, async () => {
-    const { provide } = standIn({ image: inspect, pull: "trap '' TERM; sleep 30; sleep 30" });
+  test("ends a pull when the stage is to end", { timeout: 120_000 }, async () => {
+    const { provide } = standIn({ image: inspect, pull: "trap '' TERM; sleep 300; sleep 300" });
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 200);
     await assert.rejects(provide({}, controller.signal), { code: "image_pull_failed" });

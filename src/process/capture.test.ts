@@ -142,7 +142,7 @@ test("a program that nobody waits for any more ends with the process that starte
   assert.deepEqual(ending, { exitCode: 0 });
   const pid = Number(stdout.trim());
   assert.ok(pid > 1, stdout);
-  for (let look = 0; look < 100 && !gone(pid); look += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let look = 0; look < 3000 && !gone(pid); look += 1) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.ok(gone(pid));
 });
 

@@ -88,7 +88,7 @@ describe("follow()", () => {
     const ended = await bash("(yes & echo $! >&2) ; sleep 0.05; exit 0");
     assert.ok(ended.milliseconds < 60_000, String(ended.milliseconds));
     const pid = Number(ended.stderr);
-    for (let wait = 0; wait < 100 && existsSync(`/proc/${pid}`); wait += 1) {
+    for (let wait = 0; wait < 1200 && existsSync(`/proc/${pid}`); wait += 1) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     assert.ok(!existsSync(`/proc/${pid}`), "SIGPIPE has not ended it");

@@ -59,7 +59,7 @@ describe("writeToJournald()", () => {
       await writeToJournald(line, level, { socket: `${run}/systemd/journal/stdout` });
       // journald has the line when the call returns; on a busy machine its reader may see it a little later.
       let entry = (await journal()).at(-1);
-      for (let look = 0; look < 100 && entry?.["MESSAGE"] !== line; look += 1) {
+      for (let look = 0; look < 1200 && entry?.["MESSAGE"] !== line; look += 1) {
         await new Promise((resolve) => setTimeout(resolve, 50));
         entry = (await journal()).at(-1);
       }

@@ -13,7 +13,7 @@ after(() => rmSync(root, { recursive: true, force: true }));
 
 /** Waits until a text stands in a file. */
 async function until(path: string, text: string): Promise<string> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
+  for (let attempt = 0; attempt < 1200; attempt += 1) {
     const found = readFileSync(path, { encoding: "utf8", flag: "a+" });
     if (found.includes(text)) return found;
     await new Promise((resolve) => setTimeout(resolve, 50));

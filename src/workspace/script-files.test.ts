@@ -69,7 +69,7 @@ describe("writeNew()", () => {
     assert.ok(!existsSync(join(directory, "nothing")));
   });
 
-  test("does not wait for the reader of a pipe that was planted", { timeout: 5000 }, async () => {
+  test("does not wait for the reader of a pipe that was planted", { timeout: 60_000 }, async () => {
     const path = fresh();
     await makePipe(path);
     writeNew(path, "script", 0o700);
@@ -165,7 +165,7 @@ describe("readStatus()", () => {
     assert.equal(readStatus(path), undefined);
   });
 
-  test("does not wait for a pipe, and takes it and a directory for none", { timeout: 5000 }, async () => {
+  test("does not wait for a pipe, and takes it and a directory for none", { timeout: 60_000 }, async () => {
     const path = fresh();
     await makePipe(statusFileOf(path));
     assert.equal(readStatus(path), undefined);

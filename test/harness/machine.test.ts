@@ -58,7 +58,7 @@ describe("startAsUser()", () => {
     assert.ok(running.chunks.every((chunk) => chunk.atMilliseconds <= ended.durationMilliseconds));
     // A child that was left to the first process of the machine is in the group until that one looks for it.
     let gone = false;
-    for (let look = 0; look < 100 && !gone; look += 1) {
+    for (let look = 0; look < 1200 && !gone; look += 1) {
       gone = !running.killGroup("SIGTERM");
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

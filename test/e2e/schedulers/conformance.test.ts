@@ -22,7 +22,7 @@ function conforms(name: string, { skip, open }: (typeof contenders)[string]): vo
     }
 
     async function appears(file: string): Promise<void> {
-      for (let look = 0; look < 400 && !existsSync(join(contender.directory, file)); look += 1) {
+      for (let look = 0; look < 1200 && !existsSync(join(contender.directory, file)); look += 1) {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
       assert.ok(existsSync(join(contender.directory, file)), `${file} did not appear`);
