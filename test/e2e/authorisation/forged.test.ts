@@ -33,6 +33,7 @@ const hostile = [
 const readings: Readonly<Record<string, string>> = {
   'get("CI_CONCURRENT_ID")': "a number: other directories of the user's own",
   'get("CI_CONCURRENT_PROJECT_ID")': "with static_builds_dir alone, a number: other directories of the user's own",
+  'get("CI_PIPELINE_ID")': "with a runner before 19.0: a plain name, which allocation of the user's own, as the user",
   'get("CI_RUNNER_SHORT_TOKEN")': "a plain name: other directories of the user's own, and a word in the system log",
   'get("CUSTOM_CI_BUILDS_DIR")': "with custom_build_dir alone: a directory that must be the user's own",
   'get("DOCKER_AUTH_CONFIG")': "credentials for registries, of the user's own",
@@ -40,7 +41,7 @@ const readings: Readonly<Record<string, string>> = {
   'get("JACAMAR_SCHEDULER_JOB_KEY")': "a plain name: which allocation of the user's own, as the user",
   'get("REGISTRY_AUTH_FILE")': "a file with credentials, opened as the user",
   'get("RUNNER_TEMP_PROJECT_DIR")':
-    "in cleanup, a path below the job's own builds directory: a work tree, tidied up as the user",
+    "a path below the job's own builds directory: a work tree, tidied up as the user; with group_permissions a directory beside it is made, as the user",
   "get(name)": "what user_variable names: an account that RunAs is asked for",
   "get(variable)": "what jwt_env_variable names: the signed token",
   'isOn("JACAMAR_ETC_PROFILE_ONLY")': "which of Bash's start-up files are read, as the user",
