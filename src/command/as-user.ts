@@ -9,7 +9,7 @@ import { readJobResponse } from "../gitlab/job.ts";
 import type { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
 import { startedAnew } from "../process/own-program.ts";
-import { orphaned } from "../process/signals.ts";
+import { isLeftAlone } from "../process/signals.ts";
 import { supervise } from "../process/supervise.ts";
 import { type StageCall, runStage, stageName } from "./call.ts";
 import { openContext } from "./context.ts";
@@ -109,10 +109,13 @@ async function supervised(
     );
   }
   if (door === "capabilities") dropCapabilities();
-  const end = () => (stop.reason === orphaned ? child.leaveAlone() : child.askToStop());
-  stop.addEventListener("abort", end, { once: true });
-  if (stop.aborted) end();
+  const end = async () => ((await isLeftAlone(stop)) ? child.leaveAlone() : child.askToStop());
+  stop.addEventListener("abort", () => void end(), { once: true });
+  if (stop.aborted) await end();
+  // The runner may go away after it has asked for the end, too.
+  const look = setInterval(() => void isLeftAlone(stop).then((alone) => alone && child.leaveAlone()), lookMilliseconds);
   const ending = await child.ended;
+  clearInterval(look);
   filter.end();
   if (state.config.record !== undefined) {
     const { recordChild } = await import("./record-child.ts");
@@ -136,6 +139,8 @@ async function supervised(
   const isJobsFault = filter.begun && "exitCode" in ending && ending.exitCode === buildFailureOfChild;
   return isJobsFault ? contract.buildFailureExitCode : contract.systemFailureExitCode;
 }
+
+const lookMilliseconds = 1000;
 
 const handoverOption = "--handover";
 

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { JacamarError } from "../error/error.ts";
 import type { StageContext } from "./context.ts";
 import { type RecordDoor, recordStage } from "./record-stage.ts";
-import { orphaned } from "../process/signals.ts";
+import { isLeftAlone } from "../process/signals.ts";
 import { runScript } from "./run.ts";
 import { type JobState, unpackState } from "./state.ts";
 import type { JobLog } from "../log/job-log.ts";
@@ -127,7 +127,8 @@ async function withCleanup(call: NamedStage, context: StageContext, log: JobLog)
   } finally {
     // Nothing ends that any more: what it asks for, such as a login, is not to be cut off as the stage was.
     const stop = new AbortController().signal;
-    if (context.stop.reason === orphaned && call.command !== "cleanup") await cleanUp({ ...context, stop }, log);
+    const isLast = context.stop.aborted && call.command !== "cleanup" && (await isLeftAlone(context.stop));
+    if (isLast) await cleanUp({ ...context, stop }, log);
   }
 }
 

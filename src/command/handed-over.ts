@@ -3,6 +3,7 @@ import { JacamarError } from "../error/error.ts";
 import { type Job, parseJob } from "../gitlab/job.ts";
 import { JobLog } from "../log/job-log.ts";
 import { writeWhole } from "../log/output.ts";
+import { isLeftAlone, lookOut } from "../process/signals.ts";
 import { readHandedOver } from "../process/supervise.ts";
 import { runStage } from "./call.ts";
 import { openContext } from "./context.ts";
@@ -39,7 +40,9 @@ export async function runHandedOver(
     },
   };
   checkJob(unpackState(handover.environment), files.job);
-  const context = openContext(handover.environment, files, AbortSignal.any([stop, gone]));
+  const either = AbortSignal.any([stop, gone]);
+  lookOut(either, async () => (await isLeftAlone(stop)) || (await isLeftAlone(gone)));
+  const context = openContext(handover.environment, files, either);
   const send = (line: string) => void writeWhole(2, Buffer.from(recordLine(handover.nonce, line)));
   const stage = { command: handover.stage, stage: handover.scriptStage };
   await runStage(stage, context, new JobLog(1), { kind: "handed up", send });

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { JacamarError } from "../error/error.ts";
 import type { Ending, Environment } from "./command.ts";
-import { orphaned } from "./signals.ts";
+import { lookOut, orphaned, pause } from "./signals.ts";
 
 /** A child that does the work of this process as somebody else. */
 export interface Supervised {
@@ -9,15 +9,17 @@ export interface Supervised {
   readonly ended: Promise<Ending>;
   /**
    * Asks the child to end what it does. A signal would not reach another user's process; a word on its input does. Without
-   * the word the end of its input tells it that we are gone, and so is whoever would clean up.
+   * the word, or after it, the end of its input tells it that we are gone, and so is whoever would clean up.
    */
   askToStop(): void;
-  /** Tells the child that whoever started us is gone. */
+  /** Tells the child that whoever started us is gone. Also after {@link askToStop}; a second call does nothing. */
   leaveAlone(): void;
 }
 
 const lingerMilliseconds = 2000;
 const stopWord = "stop\n";
+/** How long the word of whoever handed the work over may come after a signal that has reached both. */
+const wordMilliseconds = 3000;
 
 /**
  * Starts a program that shares our standard output, gets `input` on its standard input, and whose standard error goes to
@@ -53,7 +55,7 @@ export function supervise(
     child.once("spawn", () => {
       child.off("error", reject);
       child.stdin.write(input);
-      resolve({ ended, askToStop: () => child.stdin.end(stopWord), leaveAlone: () => child.stdin.end() });
+      resolve({ ended, askToStop: () => child.stdin.write(stopWord), leaveAlone: () => child.stdin.end() });
     });
   });
 }
@@ -64,18 +66,24 @@ export function supervise(
  */
 export function readHandedOver(limitBytes: number): Promise<{ line: string; gone: AbortSignal }> {
   const controller = new AbortController();
+  const heard = new AbortController();
+  let isOver = false;
+  lookOut(controller.signal, async () => {
+    await pause(wordMilliseconds, heard.signal);
+    return isOver;
+  });
   const chunks: Buffer[] = [];
   let bytes = 0;
   return new Promise((resolve, reject) => {
     let resolved = false;
     process.stdin.on("data", (chunk: Buffer) => {
-      if (resolved) return controller.abort("SIGTERM");
+      if (resolved) return stopped("SIGTERM");
       chunks.push(chunk);
       bytes += chunk.length;
       const end = chunk.indexOf("\n");
       if (end !== -1) {
         resolved = true;
-        if (end < chunk.length - 1) controller.abort("SIGTERM");
+        if (end < chunk.length - 1) stopped("SIGTERM");
         const line = Buffer.concat(chunks).subarray(0, bytes - chunk.length + end);
         resolve({ line: line.toString("utf8"), gone: controller.signal });
       } else if (bytes > limitBytes) {
@@ -83,9 +91,14 @@ export function readHandedOver(limitBytes: number): Promise<{ line: string; gone
       }
     });
     const over = () => {
-      if (resolved) controller.abort(orphaned);
-      else reject(notHandedOver());
+      if (!resolved) return reject(notHandedOver());
+      isOver = true;
+      stopped(orphaned);
     };
+    function stopped(reason: string): void {
+      heard.abort();
+      controller.abort(reason);
+    }
     process.stdin.once("end", over);
     process.stdin.once("close", over);
     process.stdin.once("error", over);

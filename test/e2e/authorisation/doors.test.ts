@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { asUser, testUser, type User } from "../../harness/machine.ts";
 import { doors, makeAccount, makePlace, type Place, removeAccount, skip } from "./support/place.ts";
 
@@ -104,6 +105,33 @@ for (const [number, door] of doors.entries()) {
       await job.cleanup();
       job.remove();
     });
+
+    for (const [how, runnerFirst] of [
+      ["is killed, and systemd ends all that it has started", true],
+      ["asks the stage to end, and does not wait for that", false],
+    ] as const) {
+      it(`leaves nothing of a job whose runner ${how}`, async () => {
+        const job = place.job(door, { mechanism: "none" });
+        await job.config();
+        await job.prepare();
+        const scripts = job.directoryOf("scriptsDir");
+        const script = "trap 'sleep 1; exit 3' TERM; echo started; sleep 300 & wait";
+        const runner = job.start("build_script", script, [
+          "sh",
+          "-c",
+          'trap : TERM; "$0" "$@" & while :; do wait; done',
+        ]);
+        await runner.until("started");
+        if (runnerFirst) runner.kill("SIGKILL");
+        runner.killGroup("SIGTERM");
+        if (!runnerFirst) runner.kill("SIGKILL");
+        runner.closeOutput();
+        const end = Date.now() + 60_000;
+        while ((existsSync(scripts) || existsSync(`${scripts}.private`)) && Date.now() < end) await pause(100);
+        assert.deepEqual([existsSync(scripts), existsSync(`${scripts}.private`)], [false, false]);
+        job.remove();
+      });
+    }
 
     it("refuses root, whatever the token says, with one line and an id", async () => {
       const job = place.job(door, { login: "root" });
