@@ -30,9 +30,14 @@ export class ScratchHome {
     for (const name of ["", "data"]) chownSync(join(this.directory, name), this.user.uid, this.user.gid);
     const { uid, gid, home } = this.user;
     this.#launcher = join(stage.directory, `in-${this.directory.slice(-6)}`);
-    // The runner's files were made as ours, since it is as root that this starts.
+    // The runner's files were made as ours, since it is as root that this starts. A Podman that runs in there leaves a process that all
+    // later ones of the user's would join, which find it in the runtime directory.
     const inside = `set -e
       mount --bind '${this.directory}' '${home}'
+      [ -e /tmp/jacamar-ci-${uid} ] || install -d -m 0700 -o ${uid} -g ${gid} /tmp/jacamar-ci-${uid}
+      for runtime in /run/user/${uid} /tmp/jacamar-ci-${uid}; do
+        [ ! -d "$runtime" ] || mount -t tmpfs -o mode=0700,uid=${uid},gid=${gid} tmpfs "$runtime"
+      done
       chown -R ${uid}:${gid} "$TMPDIR"
       exec setpriv --reuid=${uid} --regid=${gid} --init-groups -- '${stage.jacamar}' "$@"`;
     writeFileSync(this.#launcher, `#!/bin/sh\nexec unshare --mount sh -c ${quote(inside)} sh "$@"\n`);
