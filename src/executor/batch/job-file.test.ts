@@ -438,12 +438,21 @@ describe("jobFile()", () => {
 
   for (const [when, piece, by] of [
     ["before anything else", "\n  waited=0", "\n  kill -USR1 $$; waited=0"],
-    ["while it starts the script", "\nci_child=$!", "\nkill -USR1 $$; kill -USR2 $$; ci_child=$!"],
+    ["before the script", "\nci_canary=$!", "\nkill -USR1 $$; kill -USR2 $$; ci_canary=$!"],
   ] as const) {
     test(`minds no signal for which the user has asked the scheduler ${when}`, async () => {
       const spec = makeJob(plain, "echo ran");
       const ended = await run(spec, {}, replaced(jobFile(spec), piece, by));
       assert.deepEqual([ended.status?.script, ended.output, ended.said], [0, "ran\n", ""]);
+    });
+  }
+
+  for (const signal of ["USR1", "USR2"]) {
+    test(`hands ${signal} on to a script of which it had not noted yet that it runs`, async () => {
+      const spec = makeJob(plain, `trap 'echo heard; exit 3' ${signal}; while :; do sleep 0.05; done`);
+      const early = `\nsleep 0.5; kill -${signal} $$\nci_child=$!`;
+      const ended = await run(spec, {}, replaced(jobFile(spec), "\nci_child=$!", early));
+      assert.deepEqual([ended.status?.script, ended.output, ended.said], [3, "heard\n", ""]);
     });
   }
 

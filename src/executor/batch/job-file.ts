@@ -253,12 +253,18 @@ set -m
 sleep 2147483647 >/dev/null 2>&1 </dev/null 7>&- &
 ci_canary=$!
 disown "$ci_canary" # its end is no news
+# One that comes before it is known what runs is passed on then.
+ci_usr1= ci_usr2=
+trap 'ci_usr1=yes' USR1
+trap 'ci_usr2=yes' USR2
 ( set +m; trap - INT HUP; trap : USR1 USR2; set --; trap 'set -- 143' TERM; (trap : USR1 USR2; eval "$ci_aliases"; . "$ci_script"); set -- "$?" "$@"; exit "\${2:-$1}" ) >&7 2>&1 </dev/null 7>&- &
 ci_child=$!
 set +m
 [ -z "$ci_told" ] || ci_stop
 trap 'ci_pass USR1' USR1
 trap 'ci_pass USR2' USR2
+[ -z "$ci_usr1" ] || ci_pass USR1
+[ -z "$ci_usr2" ] || ci_pass USR2
 `;
 }
 
