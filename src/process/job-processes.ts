@@ -57,6 +57,8 @@ function look(marks: JobMarks): Look {
     if (leader ? leader.marked : sessionOf(session) === undefined) sessions.add(session);
   }
   const ofJob = [...entries.values()].filter(({ marked, session }) => marked || sessions.has(session));
+  // As a rule a script has left nothing, and each stage looks.
+  if (ofJob.length === 0) return { pids: [], sessions, targets: new Set() };
   const sparedGroups = new Set([...spared].map((pid) => groupOf(pid)));
   // Groups that no number of this process's own namespace names count as 0; 1 would mean everybody.
   const isWholeGroup = ({ group, session }: ProcessEntry) =>

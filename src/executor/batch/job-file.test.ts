@@ -306,14 +306,14 @@ describe("jobFile()", () => {
     ],
     [
       "hands on a signal for which the user has asked the scheduler, to the shell that has a trap for it",
-      `(sleep 20 & pid=$!; trap 'echo usr1; got=1' USR1; kill -USR1 $$; until [ -n "\${got-}" ]; do :; done
-        trap 'kill $pid && echo usr2; exit 3' USR2; kill -USR2 $$; while :; do :; done)`,
+      `(sleep 20 & pid=$!; trap 'echo usr1; got=1' USR1; kill -USR1 $$; until [ -n "\${got-}" ]; do sleep 0.05; done
+        trap 'kill $pid && echo usr2; exit 3' USR2; kill -USR2 $$; while :; do sleep 0.05; done)`,
       "usr1\nusr2\n",
       { script: 3, signal: undefined },
     ],
     [
       "lets such a signal end a script that has no trap for it, and nothing else",
-      "(kill -USR1 $$; while :; do :; done)",
+      "(kill -USR1 $$; while :; do sleep 0.05; done)",
       "User defined signal 1\n",
       { script: 138, signal: undefined },
     ],
